@@ -1,0 +1,45 @@
+# Every target works in .venv, which the first one builds from the lock.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+CHAPTER := notebooks/05_training_loop.ipynb
+
+.DEFAULT_GOAL := help
+.PHONY: help train test lab export bench lock
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+train: $(INSTALLED)  ## train the CNN of chapter 05 into runs/train; ARGS="-p epochs 3" sets parameters
+	@$(PY) -m tapecourse.run $(CHAPTER) runs/train $(ARGS)
+
+test: $(INSTALLED)  ## prove that everything works: every notebook cell and every test
+	@$(PY) -m pytest
+
+lab: $(INSTALLED)  ## open the course in JupyterLab
+	@$(PY) -m jupyterlab $(CHAPTER)
+
+export: $(INSTALLED)  ## write tapecourse/ from the notebooks' "#| export" cells
+	@$(PY) -m tapecourse.export
+
+bench: $(INSTALLED)  ## time the training steps side by side into runs/bench.csv
+	@$(PY) tests/benchmarks/training_steps.py $(ARGS)
+
+lock: $(INSTALLED)  ## pin every version in requirements.txt anew from pyproject.toml
+	@$(PY) -m uv pip compile --universal --fork-strategy fewest --upgrade --quiet --extra dev --no-emit-index-url \
+		--custom-compile-command "make lock" --output-file requirements.txt pyproject.toml
+
+# The stamp is written last: where it is missing, an install was cut off, and starts again from nothing.
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+		echo "Python 3.11, 3.12 or 3.13 is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not one that runs'). Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "'$(PYTHON)' has no venv module. On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	@test ! -d $(VENV) -o -e $@ || echo "An earlier install was cut off: starting again."
+	@echo "Installing the locked packages into $(VENV): some 2 GB, a minute or more."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PY) -m pip install --disable-pip-version-check --requirement requirements.txt
+	@$(PY) -m pip install --disable-pip-version-check --no-deps --editable .
+	@touch $@

