@@ -69,7 +69,7 @@ def _downloaded(name: str) -> Arrays:
     try:
         (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras raises a bare Exception where the network fails
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         problem = (
             f"it could not be downloaded ({reason}). Check the network, and delete what is left"
             " of it in ~/.keras/datasets; or work offline with 'mnist_5k' or an .npz file."
@@ -121,10 +121,8 @@ def _checked(dataset: str, arrays: Arrays) -> Arrays:
             f"y_{part} has labels from {y.min()} to {y.max()}; 0 to 9 are needed.",
         )
     counts = np.bincount(arrays.y_train)
-    rare = [int(label) for label in np.flatnonzero(counts) if counts[label] < 2]
-    require(
-        not rare, f"label {rare} occurs only once in y_train; two are needed, one to validate."
-    )
+    lonely = ", ".join(map(str, np.flatnonzero(counts == 1)))
+    require(not lonely, f"label {lonely} occurs only once in y_train; validation needs one, too.")
     return arrays._replace(
         y_train=arrays.y_train.astype(np.int64), y_test=arrays.y_test.astype(np.int64)
     )

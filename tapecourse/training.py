@@ -28,6 +28,7 @@ import tensorflow as tf
 import keras
 from keras import layers
 from .checks import ClearError
+from .layers import FusedBatchNormalization
 from .sources import FASHION_NAMES, read_arrays
 
 # %% ../notebooks/05_training_loop.ipynb #load-data
@@ -58,7 +59,7 @@ def load_data(dataset: str) -> Data:
         See `tapecourse.sources.read_arrays`.
     """
     arrays = read_arrays(dataset)
-    held_out = min(max(len(arrays.x_train) // 9, CLASSES), 2_000)
+    held_out = min(max(len(arrays.x_train) // 9, len(np.unique(arrays.y_train))), 2_000)
     x_train, x_val, y_train, y_val = train_test_split(
         arrays.x_train, arrays.y_train, test_size=held_out, stratify=arrays.y_train, random_state=0
     )
@@ -83,7 +84,7 @@ def build_model(dropout: float = 0.5, momentum: float = 0.9) -> keras.Sequential
     def group(filters, convolutions):
         for _ in range(convolutions):
             yield layers.Conv2D(filters, 3, padding="same", activation="relu")
-            yield layers.BatchNormalization(momentum=momentum)
+            yield FusedBatchNormalization(momentum=momentum)
         yield layers.MaxPooling2D()
 
     return keras.Sequential(
@@ -94,7 +95,7 @@ def build_model(dropout: float = 0.5, momentum: float = 0.9) -> keras.Sequential
             *group(64, convolutions=3),
             layers.Flatten(),
             layers.Dense(256, activation="relu"),
-            layers.BatchNormalization(momentum=momentum),
+            FusedBatchNormalization(momentum=momentum),
             layers.Dropout(dropout),
             layers.Dense(CLASSES, kernel_initializer="zeros"),  # logits: no softmax here
         ]

@@ -1,0 +1,141 @@
+"""Hygiene of every committed chapter: executed cleanly, read by papermill, in the house style."""
+
+import re
+
+import nbformat
+import papermill
+import pytest
+from conftest import CHAPTERS, ROOT
+
+HEADINGS = (
+    "After this chapter you can",
+    "**Time:**",
+    "## Summary",
+    "## Exercises",
+    "## Further reading",
+)
+ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|Users|tmp|work|usr|var|opt)/|\b[A-Z]:\\")
+HOT_LINK = re.compile(r"!\[[^]]*\]\(\s*https?:|<img[^>]+src=.?https?:", re.IGNORECASE)
+EXEMPT = "nbval-ignore-output"
+REASON = "# not compared by nbval: "
+
+
+def code_cells(chapter: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in chapter.cells if cell.cell_type == "code"]
+
+
+def tagged(chapter: nbformat.NotebookNode, tag: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in chapter.cells if tag in cell.metadata.get("tags", [])]
+
+
+def test_there_are_chapters():
+    assert CHAPTERS
+
+
+def test_executed_from_top_to_bottom(chapter):
+    counts = [cell.execution_count for cell in code_cells(chapter)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_kernelspec(chapter):
+    assert chapter.metadata.kernelspec.name == "python3"
+
+
+def test_cell_ids_are_valid_and_unique(chapter):
+    nbformat.validate(chapter)
+    ids = [cell.id for cell in chapter.cells]
+    assert len(ids) == len(set(ids))
+
+
+def test_papermill_reads_all_parameters(chapter):
+    [cell] = tagged(chapter, "parameters")
+    read = papermill.inspect_notebook(str(chapter.metadata.path))
+    lines = cell.source.splitlines()
+    assert list(read) == [line.split(":")[0] for line in lines]
+    for name, parameter in read.items():
+        assert parameter["inferred_type_name"] in ("str", "int", "float"), name
+        assert parameter["help"], f"{name} has no meaning in a comment"
+
+
+def test_no_stderr_and_no_error(chapter):
+    for cell in code_cells(chapter):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.id
+            assert output.get("name") != "stderr", f"{cell.id}: {output.text}"
+
+
+def test_no_absolute_path(chapter):
+    for cell in chapter.cells:
+        texts = [cell.source]
+        for output in cell.get("outputs", []):
+            texts.append(output.get("text", ""))
+            data = output.get("data", {})
+            texts += [str(data[kind]) for kind in data if not kind.startswith("image/")]
+        for text in texts:
+            assert not ABSOLUTE_PATH.search(text), f"{cell.id}: {ABSOLUTE_PATH.search(text)}"
+
+
+def test_no_hot_linked_picture(chapter):
+    for cell in chapter.cells:
+        assert not HOT_LINK.search(cell.source), cell.id
+
+
+def test_each_figure_is_described_below(chapter):
+    number = 0
+    for cell, below in zip(chapter.cells, [*chapter.cells[1:], None]):
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            number += 1
+            described = below is not None and below.source.startswith(f"*Figure {number}: ")
+            assert described, f"{cell.id} is followed by no '*Figure {number}: ...*'"
+
+
+def test_size(chapter):
+    assert chapter.metadata.path.stat().st_size < 1_000_000
+
+
+def test_house_style(chapter):
+    text = "\n".join(cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+    assert text.startswith(f"# {chapter.metadata.path.stem.split('_')[0]} · ")
+    for heading in HEADINGS:
+        assert heading in text, heading
+    assert "TODO" not in text
+
+
+def test_outputs_show_no_bare_object(chapter):
+    for cell in code_cells(chapter):
+        for output in cell.outputs:
+            text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
+            assert not re.search(r"<[\w.]+ (object )?at 0x", text), cell.id
+
+
+def test_each_exempted_cell_says_why(chapter, capsys):
+    exempted = tagged(chapter, EXEMPT)
+    for cell in exempted:
+        assert cell.source.startswith(REASON), f"{cell.id} gives no reason"
+    for cell in code_cells(chapter):
+        if cell.source.startswith(REASON):
+            assert cell in exempted, f"{cell.id} gives a reason, and is compared"
+        assert "NBVAL" not in cell.source, f"{cell.id}: exempt by tag, so that the reason is read"
+    with capsys.disabled():
+        name, total = chapter.metadata.path.name, len(code_cells(chapter))
+        print(f"\n{name}: nbval compares {total - len(exempted)} of {total} cells, and not")
+        for cell in exempted:
+            print(f"  {cell.id}: {cell.source.splitlines()[0].removeprefix(REASON)}")
+
+
+def test_most_cells_are_short(chapter):
+    lengths = sorted(len(cell.source.splitlines()) for cell in code_cells(chapter))
+    assert lengths[len(lengths) // 2] <= 12, "the median code cell has more than 12 lines"
+
+
+@pytest.mark.parametrize("forbidden", ["execute_time", "widgets", "papermill"])
+def test_no_metadata_of_a_run(chapter, forbidden):
+    assert forbidden not in chapter.metadata
+    for cell in chapter.cells:
+        assert forbidden not in cell.metadata, cell.id
+
+
+def test_readme_lists_the_chapters():
+    readme = (ROOT / "README.md").read_text()
+    for path in CHAPTERS:
+        assert f"(notebooks/{path.name})" in readme, path.name
