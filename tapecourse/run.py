@@ -6,23 +6,26 @@ long traceback. Here both are one clear message. `make train` is this.
 
 import argparse
 import io
+import os
 import re
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm.auto import tqdm
-from traitlets.config import Config
 
 from tapecourse.checks import ClearError, InputError, check_folder
 
 __all__ = ["RunFailed", "main", "read_results", "run_notebook", "typed_parameters"]
 
 TYPES = {"str": str, "int": int, "float": float}
-# Without it each kernel warns, in the terminal, that others on this machine could listen in.
-ENCRYPTED = Config(KernelManager={"transport_encryption": "auto"})
 
 
 class RunFailed(ClearError):
@@ -64,6 +67,26 @@ class EpochLines(io.TextIOBase):
         return len(text)
 
 
+@contextmanager
+def kernel_log() -> Iterator[BinaryIO]:
+    """Keep what the kernel's process writes to stderr off the terminal, in a file of its own."""
+    ours = sys.stderr
+    with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", buffering=1) as terminal:
+        sys.stderr = terminal  # where papermill draws its bar
+        os.dup2(log.fileno(), 2)  # what the kernel inherits
+        try:
+            yield log
+        finally:
+            os.dup2(terminal.fileno(), 2)
+            sys.stderr = ours
+
+
+def last_words(log: BinaryIO) -> str:
+    """Return the last five lines of a kernel's log."""
+    log.seek(0)
+    return "\n".join(log.read().decode(errors="replace").splitlines()[-5:])
+
+
 def run_notebook(
     notebook: str, folder: str, parameters: dict[str, str | int | float]
 ) -> nbformat.NotebookNode:
@@ -82,19 +105,19 @@ def run_notebook(
         raise InputError("folder", folder, "another folder than the notebook's own is needed.")
     if "run_dir" in papermill.inspect_notebook(notebook):
         parameters = parameters | {"run_dir": folder}
-    try:
-        return papermill.execute_notebook(
-            notebook,
-            executed,
-            parameters,
-            kernel_name="python3",
-            stdout_file=EpochLines(),
-            config=ENCRYPTED,
-        )
-    except PapermillExecutionError as error:
-        problem = f"{error.ename}: {error.evalue}"
-    except RuntimeError as error:  # nbclient's DeadKernelError among them
-        problem = str(error)
+    with kernel_log() as log:
+        try:
+            return papermill.execute_notebook(
+                notebook,
+                executed,
+                parameters,
+                kernel_name="python3",
+                stdout_file=EpochLines(),
+            )
+        except PapermillExecutionError as error:
+            problem = f"{error.ename}: {error.evalue}"
+        except DeadKernelError as error:
+            problem = f"{error}. Its last words: {last_words(log)}"
     raise RunFailed(f"{problem}\nThe notebook up to there: {executed}")
 
 

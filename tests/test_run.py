@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import nbformat
 import numpy as np
@@ -95,6 +97,30 @@ def test_a_dying_kernel_is_told(tmp_path):
     result = run(notebook, tmp_path / "out")
     assert result.returncode == 1
     assert "Kernel died" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_an_interrupted_run_is_one_message(tmp_path):
+    write = "from pathlib import Path\nPath(run_dir, 'begun').touch()"
+    notebook = small_notebook(tmp_path / "small.ipynb", write, "import time\ntime.sleep(60)")
+    cells = nbformat.read(notebook, as_version=4)
+    cells.cells[0].source += '\nrun_dir: str = ""  # a folder'
+    nbformat.write(cells, notebook)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tapecourse.run", notebook, tmp_path / "out"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out" / "begun").exists():
+        assert time.monotonic() < deadline, "the run did not begin"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"Interrupted. What was recorded is in {tmp_path / 'out'}." in errors
+    assert "Traceback" not in errors
 
 
 def test_an_unwritable_folder_is_told(tmp_path):
