@@ -165,7 +165,10 @@ def make_batches(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> tf
     x, y = tf.constant(x), tf.constant(y)
     order = tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed)
     batches = order.batch(batch_size).map(lambda i: (tf.gather(x, i), tf.gather(y, i)))
-    return batches.prefetch(tf.data.AUTOTUNE)  # the next batch is made during the step
+    options = tf.data.Options()
+    options.autotune.enabled = False  # such easy work needs no tuning, and no more than one
+    options.threading.private_threadpool_size = 1  # thread: the cores are for the training
+    return batches.prefetch(1).with_options(options)  # the next batch is made during the step
 
 # %% ../notebooks/05_training_loop.ipynb #learning-rates
 def learning_rates(schedule: str, peak: float, steps: int) -> np.ndarray:

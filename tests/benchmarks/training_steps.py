@@ -61,7 +61,8 @@ def original_recipe(data: Data) -> Callable[[], None]:
     """The original's loop with today's API and its flaws: eager, inference mode, summed loss,
     slices in a fixed order, the last partial batch dropped, nothing recorded."""
     model = original_model()
-    optimizer = keras.optimizers.Adam(RATE)
+    decay = keras.optimizers.schedules.InverseTimeDecay(RATE, decay_steps=1, decay_rate=RATE)
+    optimizer = keras.optimizers.Adam(decay)  # what Adam(lr, decay) meant
     x, y = data.x_train, keras.utils.to_categorical(data.y_train, CLASSES)
 
     def step(images, labels):
