@@ -19,13 +19,14 @@ test: $(INSTALLED)  ## prove that everything works: every notebook cell and ever
 	@$(PY) -m pytest
 
 lab: $(INSTALLED)  ## open the course in JupyterLab
-	@$(PY) -m jupyterlab $(CHAPTER)
+	@$(PY) -m jupyterlab notebooks/01_differentiation.ipynb
 
 export: $(INSTALLED)  ## write tapecourse/ from the notebooks' "#| export" cells
 	@$(PY) -m tapecourse.export
 
-bench: $(INSTALLED)  ## time the training steps side by side into runs/bench.csv
+bench: $(INSTALLED)  ## time the training steps and the tapes side by side into runs/bench*.csv
 	@$(PY) tests/benchmarks/training_steps.py $(ARGS)
+	@$(PY) tests/benchmarks/tape_speed.py
 
 lock: $(INSTALLED)  ## pin every version in requirements.txt anew from pyproject.toml
 	@$(PY) -m uv pip compile --universal --fork-strategy fewest --upgrade --quiet --extra dev --no-emit-index-url \

@@ -8,6 +8,7 @@ __all__ = ['listening', 'TapeError', 'Tensor', 'Variable', 'require_floats', 'Op
            'matrix_transpose', 'softmax', 'softmax_cross_entropy', 'tape_to_graph']
 
 # %% ../notebooks/03_build_a_tape.ipynb #export-imports
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -534,12 +535,15 @@ def tape_to_graph(tape: Tape, target: Tensor, names: dict[str, Tensor]) -> list[
         Names for tensors that shall not be called v1, v2, ...
     """
     labels = {id(tensor): name for name, tensor in names.items()}
+    numbers = itertools.count(1)
     tensors = list(tape.tracked.values())
     adjoints = dict(zip(map(id, tensors), tape.gradient(target, tensors)))
     nodes: dict[str, Node] = {}
 
     def name_of(tensor: Tensor) -> str:
-        name = labels.setdefault(id(tensor), f"v{len(labels) - len(names) + 1}")
+        if id(tensor) not in labels:
+            labels[id(tensor)] = f"v{next(numbers)}"
+        name = labels[id(tensor)]
         if name not in nodes:
             adjoint = adjoints.get(id(tensor))
             adjoint = None if adjoint is None else adjoint.numpy()
