@@ -2,7 +2,7 @@
 
 # %% auto #0
 __all__ = ['listening', 'TapeError', 'Tensor', 'Variable', 'require_floats', 'Operation', 'apply', 'as_tensor', 'as_tensors',
-           'add', 'subtract', 'multiply', 'divide', 'negative', 'overload', 'reshape', 'reduce_sum', 'sum_to',
+           'add', 'subtract', 'negative', 'multiply', 'divide', 'overload', 'reshape', 'reduce_sum', 'sum_to',
            'reverse_sweep', 'Tape', 'map_leaves', 'require_tensor', 'GradientCheck', 'check_gradients', 'exp', 'log',
            'tanh', 'sigmoid', 'relu', 'power', 'maximum', 'transpose', 'getitem', 'scatter', 'reduce_mean', 'matmul',
            'matrix_transpose', 'softmax', 'softmax_cross_entropy', 'tape_to_graph']
@@ -128,7 +128,7 @@ def as_tensors(a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """Make tensors of the two operands of an operation. Chapter 03."""
     return as_tensor(a, b), as_tensor(b, a)
 
-# %% ../notebooks/03_build_a_tape.ipynb #arithmetic
+# %% ../notebooks/03_build_a_tape.ipynb #sums
 def add(a: Any, b: Any) -> Tensor:
     """Return a + b, with broadcasting. Chapter 03."""
     a, b = as_tensors(a, b)
@@ -141,6 +141,11 @@ def subtract(a: Any, b: Any) -> Tensor:
     return apply(np.subtract, (a, lambda bar: bar), (b, lambda bar: -bar))
 
 
+def negative(x: Any) -> Tensor:
+    """Return -x. Chapter 03."""
+    return apply(np.negative, (as_tensor(x), lambda bar: -bar))
+
+# %% ../notebooks/03_build_a_tape.ipynb #products
 def multiply(a: Any, b: Any) -> Tensor:
     """Return a · b, element by element, with broadcasting. Chapter 03."""
     a, b = as_tensors(a, b)
@@ -152,11 +157,6 @@ def divide(a: Any, b: Any) -> Tensor:
     a, b = as_tensors(a, b)
     y = apply(np.divide, (a, lambda bar: bar / b), (b, lambda bar: -bar * y / b))
     return y
-
-
-def negative(x: Any) -> Tensor:
-    """Return -x. Chapter 03."""
-    return apply(np.negative, (as_tensor(x), lambda bar: -bar))
 
 # %% ../notebooks/03_build_a_tape.ipynb #operators
 def overload(operator: str, function: Callable[[Any, Any], Tensor]) -> None:
@@ -314,7 +314,7 @@ def require_tensor(source: Any) -> None:
         problem = f"a Tensor or Variable is needed, not a {type(source).__name__}"
         raise TapeError(f"gradient: {problem}, which no tape can follow.")
 
-# %% ../notebooks/03_build_a_tape.ipynb #check-gradients
+# %% ../notebooks/03_build_a_tape.ipynb #gradient-check
 class GradientCheck(NamedTuple):
     """The element where a tape and central differences disagree most. Chapter 03."""
 
@@ -333,7 +333,7 @@ class GradientCheck(NamedTuple):
         values = f"the tape says {self.from_tape:.4g}, differences say {self.from_differences:.4g}"
         return f"WRONG: at {place} {values}"
 
-
+# %% ../notebooks/03_build_a_tape.ipynb #check-gradients
 def check_gradients(
     f: Callable,
     inputs: Sequence[Any],
@@ -401,14 +401,14 @@ def sigmoid(x: Any) -> Tensor:
     y = apply(expit, (as_tensor(x), lambda bar: bar * y * (1 - y)), name="sigmoid")
     return y
 
-
+# %% ../notebooks/03_build_a_tape.ipynb #relu
 def relu(x: Any) -> Tensor:
     """Return x where it is positive, else 0. Chapter 03."""
     x = as_tensor(x)
     positive = x.value > 0
     return apply(lambda array: array * positive, (x, lambda bar: bar * positive), name="relu")
 
-
+# %% ../notebooks/03_build_a_tape.ipynb #power
 def power(a: Any, b: Any) -> Tensor:
     """Return a to the power of b, element by element; a > 0 where b is tracked. Chapter 03."""
     a, b = as_tensors(a, b)
@@ -420,7 +420,7 @@ def power(a: Any, b: Any) -> Tensor:
 
 overload("pow", power)
 
-# %% ../notebooks/03_build_a_tape.ipynb #selections
+# %% ../notebooks/03_build_a_tape.ipynb #maximum
 def maximum(a: Any, b: Any) -> Tensor:
     """Return the larger of a and b, element by element. Chapter 03."""
     a, b = as_tensors(a, b)
@@ -430,14 +430,14 @@ def maximum(a: Any, b: Any) -> Tensor:
         (b, lambda bar: bar * (a.value < b.value)),
     )
 
-
+# %% ../notebooks/03_build_a_tape.ipynb #transpose
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     """Return x with its axes in another order, by default reversed. Chapter 03."""
     back = None if axes is None else np.argsort(axes)
     edge = as_tensor(x), lambda bar: transpose(bar, back)
     return apply(lambda array: array.transpose(axes), edge, name="transpose")
 
-
+# %% ../notebooks/03_build_a_tape.ipynb #getitem
 def getitem(x: Any, index: Any) -> Tensor:
     """Return x[index], for any index that NumPy knows. Chapter 03."""
     x = as_tensor(x)
@@ -456,6 +456,11 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Tensor:
     return apply(place, (as_tensor(x), lambda bar: getitem(bar, index)), name="scatter")
 
 
+Tensor.__getitem__ = getitem
+Tensor.__len__ = lambda self: len(self.value)
+Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
+
+# %% ../notebooks/03_build_a_tape.ipynb #mean
 def reduce_mean(
     x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False
 ) -> Tensor:
@@ -463,11 +468,6 @@ def reduce_mean(
     x = as_tensor(x)
     total = reduce_sum(x, axis, keepdims)
     return total / (x.value.size // max(total.value.size, 1))
-
-
-Tensor.__getitem__ = getitem
-Tensor.__len__ = lambda self: len(self.value)
-Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
 
 # %% ../notebooks/03_build_a_tape.ipynb #matmul
 def matmul(a: Any, b: Any) -> Tensor:
@@ -492,14 +492,14 @@ def matrix_transpose(x: Tensor) -> Tensor:
 
 overload("matmul", matmul)
 
-# %% ../notebooks/03_build_a_tape.ipynb #cross-entropy
+# %% ../notebooks/03_build_a_tape.ipynb #softmax
 def softmax(logits: Any) -> Tensor:
     """Turn the last axis of logits into probabilities. Chapter 03."""
     logits = as_tensor(logits)
     powers = exp(logits - logits.value.max(-1, keepdims=True))
     return powers / reduce_sum(powers, -1, keepdims=True)
 
-
+# %% ../notebooks/03_build_a_tape.ipynb #cross-entropy
 def softmax_cross_entropy(labels: Any, logits: Any) -> Tensor:
     """Return each example's loss: labels (n,), integers; logits (n, classes). Chapter 03.
 

@@ -27,6 +27,15 @@ def test_nothing_is_stale(exported):
         assert fresh, f"{committed} is stale: run make export"
 
 
-def test_the_taught_module_comes_from_the_chapter(exported):
-    taught = (exported / "tapecourse" / "training.py").read_text()
-    assert "# %% ../notebooks/05_training_loop.ipynb #make-train-step" in taught
+@pytest.mark.parametrize(
+    "module, cell",
+    [
+        ("differentiation", "01_differentiation.ipynb #dual"),
+        ("graph", "02_computational_graph.ipynb #draw-graph"),
+        ("tape", "03_build_a_tape.ipynb #reverse-sweep"),
+        ("training", "05_training_loop.ipynb #make-train-step"),
+    ],
+)
+def test_the_taught_module_comes_from_the_chapter(exported, module, cell):
+    taught = (exported / "tapecourse" / f"{module}.py").read_text()
+    assert f"# %% ../notebooks/{cell}\n" in taught

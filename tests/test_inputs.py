@@ -201,6 +201,36 @@ def test_a_failed_download_says_what_to_do(monkeypatch, error):
         load_data("mnist")
 
 
+# --- the parameters of the theory chapters
+
+THEORY_PARAMETERS = [
+    ("01_differentiation", "x0", [0.19, 0.71, "0.5", True]),
+    ("01_differentiation", "swell_depth", [3, 11, 8.0]),
+    ("01_differentiation", "most_inputs", [9, 1001, "100"]),
+    ("02_computational_graph", "target", [-10.1, 10.1, float("nan")]),
+    ("02_computational_graph", "bias", [-10.1, 10.1, None]),
+    ("02_computational_graph", "chain_length", [15, 4097, 100.0]),
+    ("03_build_a_tape", "hidden", [0, 1001, 64.0]),
+    ("03_build_a_tape", "epochs", [0, 101, "10"]),
+    ("03_build_a_tape", "batch_size", [0, 4501, 2.5]),
+    ("03_build_a_tape", "learning_rate", [0, 1.1, float("nan")]),
+    ("03_build_a_tape", "seed", [-1, 2**32, 0.0]),
+]
+
+
+@pytest.mark.parametrize("stem, name, values", THEORY_PARAMETERS)
+def test_each_theory_parameter_is_checked(stem, name, values):
+    chapter = nbformat.read(ROOT / "notebooks" / f"{stem}.ipynb", as_version=4)
+    source = {cell.id: cell.source for cell in chapter.cells}
+    for value in values:
+        namespace = vars(checks).copy()
+        exec(source["parameters"], namespace)
+        exec(source["check-parameters"], namespace)  # the defaults pass
+        namespace[name] = value
+        with pytest.raises(InputError, match=f"^{name} = "):
+            exec(source["check-parameters"], namespace)
+
+
 # --- through papermill, as an instructor would
 
 THROUGH_PAPERMILL = {

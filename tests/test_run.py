@@ -130,6 +130,20 @@ def test_an_unwritable_folder_is_told(tmp_path):
     assert "can't be written" in result.stderr and result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "stem, options",
+    [
+        ("01_differentiation", "-p x0 0.3 -p swell_depth 4 -p most_inputs 30"),
+        ("02_computational_graph", "-p target -2 -p bias 0 -p chain_length 50"),
+        ("03_build_a_tape", "-p hidden 8 -p epochs 2 -p batch_size 100 -p seed 3"),
+    ],
+)
+def test_the_theory_chapters_run_with_other_parameters(tmp_path, stem, options):
+    """With values that change every number, so that an assertion tied to the defaults shows."""
+    result = run(ROOT / "notebooks" / f"{stem}.ipynb", tmp_path / "out", *options.split())
+    assert result.returncode == 0, result.stderr
+
+
 def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path):
     """From another folder, by a relative path, with a partial batch, XLA and an old figure."""
     random = np.random.default_rng(0)
