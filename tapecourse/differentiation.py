@@ -5,6 +5,7 @@ __all__ = ['as_floats', 'single_steps', 'forward_difference', 'central_differenc
            'dual_gradient']
 
 # %% ../notebooks/01_differentiation.ipynb #export-imports
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,29 +15,43 @@ from .checks import InputError
 
 # %% ../notebooks/01_differentiation.ipynb #single-steps
 def as_floats(x: float | np.ndarray) -> np.ndarray:
-    """Make an array of floats, since a small step added to an integer is lost. Chapter 01."""
-    x = np.asarray(x)
-    return x if x.dtype.kind == "f" else x.astype("float64")
-
-
-def single_steps(x: np.ndarray, h: float) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
-    """Yield each index of `x`, with an array that is `h` there and 0 elsewhere. Chapter 01.
+    """Make an array of floats: a small step added to an integer would be lost. Chapter 01.
 
     Raises
     ------
     InputError
-        The step is 0, or so small that it is 0 in the type of `x`.
+        `x` is not made of finite real numbers.
     """
-    if x.dtype.type(h) == 0:
-        raise InputError("h", h, f"a step is needed that is not 0 in {x.dtype}.")
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub" or not np.all(np.isfinite(array)):
+        raise InputError("x", x, "finite real numbers are needed.")
+    return array if array.dtype.kind == "f" else array.astype("float64")
+
+
+def single_steps(
+    x: np.ndarray, h: float | None, power: float
+) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """Yield each index of `x`, with an array that is `h` there and 0 elsewhere. Chapter 01.
+
+    Where h is None, it is ε to a power, times the size of the element if that is above 1.
+
+    Raises
+    ------
+    InputError
+        The step is not a finite number, or so small that it is 0 in the type of `x`.
+    """
+    best = np.finfo(x.dtype).eps ** power * np.maximum(1, abs(x))
+    steps = np.broadcast_to(best if h is None else h, x.shape).astype(x.dtype)
+    if not np.all(np.isfinite(steps) & (steps != 0)):
+        raise InputError("h", h, f"a finite step is needed that is not 0 in {x.dtype}.")
     for index in np.ndindex(x.shape):
         step = np.zeros_like(x)
-        step[index] = h
+        step[index] = steps[index]
         yield index, step
 
 # %% ../notebooks/01_differentiation.ipynb #forward-difference
 def forward_difference(
-    f: Callable[[Any], Any], x: float | np.ndarray, h: float = 2.0**-26
+    f: Callable[[Any], Any], x: float | np.ndarray, h: float | None = None
 ) -> np.floating | np.ndarray:
     """Approximate the gradient of `f` at `x` by (f(x + h) - f(x)) / h, input by input.
 
@@ -48,27 +63,27 @@ def forward_difference(
     f : callable
         Takes an array of the shape and type of `x`, returns a number.
     x : float or array of floats, any shape
-    h : float
-        The step; the default, √ε, is for float64 and values around 1.
+    h : float, optional
+        The step. By default √ε, with the ε of the type of `x`, and √ε·|x| where |x| > 1.
     """
     x = as_floats(x)
     gradient, here = np.empty_like(x), f(x)
-    for index, step in single_steps(x, h):
+    for index, step in single_steps(x, h, power=1 / 2):
         gradient[index] = (f(x + step) - here) / step[index]
     return gradient[()]
 
 # %% ../notebooks/01_differentiation.ipynb #central-difference
 def central_difference(
-    f: Callable[[Any], Any], x: float | np.ndarray, h: float = 2.0**-17
+    f: Callable[[Any], Any], x: float | np.ndarray, h: float | None = None
 ) -> np.floating | np.ndarray:
     """Approximate the gradient of `f` at `x` by (f(x + h) - f(x - h)) / 2h, input by input.
 
     Taught in chapter 01. Takes 2·n evaluations for n inputs. The error is about
-    h²·|f'''|/6 + ε·|f|/2h. Parameters as in `forward_difference`; the default step is about ∛ε.
+    h²·|f'''|/6 + ε·|f|/2h. Parameters as in `forward_difference`, with ∛ε for √ε.
     """
     x = as_floats(x)
     gradient = np.empty_like(x)
-    for index, step in single_steps(x, h):
+    for index, step in single_steps(x, h, power=1 / 3):
         gradient[index] = (f(x + step) - f(x - step)) / (2 * step[index])
     return gradient[()]
 
@@ -84,7 +99,7 @@ def complex_step(
     """
     x = as_floats(x)
     gradient = np.empty_like(x)
-    for index, step in single_steps(x, h):
+    for index, step in single_steps(x, h, power=1):
         gradient[index] = f(x + 1j * step).imag / step[index]
     return gradient[()]
 
@@ -120,7 +135,8 @@ class Dual:
     def __pow__(x, y):
         if isinstance(y, Dual):
             return np.exp(y * np.log(x))
-        return Dual(x.primal**y, x.tangent * y * x.primal ** (y - 1))
+        slope = y * x.primal ** (y - 1) if y != 0 else 0.0  # x**0 is 1 at x = 0 too
+        return Dual(x.primal**y, x.tangent * slope)
 
     def exp(x):
         return Dual(np.exp(x.primal), x.tangent * np.exp(x.primal))
@@ -144,9 +160,12 @@ Dual.__radd__, Dual.__rmul__ = Dual.__add__, Dual.__mul__
 Dual.__sub__, Dual.__rsub__ = lambda x, y: x + -y, lambda x, y: -x + y
 Dual.__rtruediv__ = lambda x, y: as_dual(y) / x
 Dual.__rpow__ = lambda x, y: np.exp(x * np.log(y))
-Dual.__lt__ = lambda x, y: x.primal < as_dual(y).primal
-Dual.__gt__ = lambda x, y: x.primal > as_dual(y).primal
-Dual.__le__, Dual.__ge__ = lambda x, y: not x > y, lambda x, y: not x < y
+for compare in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
+    setattr(
+        Dual,
+        f"__{compare.__name__}__",
+        lambda x, y, compare=compare: compare(x.primal, as_dual(y).primal),
+    )
 
 
 def relu(x: Any) -> Any:
@@ -158,7 +177,7 @@ def dual_gradient(f: Callable[[Sequence[Dual]], Dual], x: Sequence[float]) -> np
     """Compute the gradient of `f` at `x`, (n,), by n passes with dual numbers. Chapter 01."""
     return np.array(
         [
-            f([Dual(value, float(i == j)) for i, value in enumerate(x)]).tangent
+            as_dual(f([Dual(value, float(i == j)) for i, value in enumerate(x)])).tangent
             for j in range(len(x))
         ]
     )
