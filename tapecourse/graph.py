@@ -30,7 +30,7 @@ class Node:
     operation: str = ""  # empty for an input
     parents: tuple[str, ...] = ()  # the names of the operands, in order
     value: float | np.ndarray | None = None
-    partials: tuple[float | np.ndarray, ...] = ()  # of the value, by each operand
+    partials: tuple[float | np.ndarray | None, ...] = ()  # of the value, by each operand
     adjoint: float | np.ndarray | None = None
 
 # %% ../notebooks/02_computational_graph.ipynb #layout
@@ -291,6 +291,6 @@ def draw_graph(
             end = position[last] - half[last] * along + shift
             sides = [position[b] + s * reach[b[-1]] * along for b in bends for s in (-1, 1)]
             curve = draw_edge(axis, [start, *sides, end], along)
-            if node.partials:
+            if node.partials and node.partials[i] is not None:
                 draw_label(axis, curve, show_value(node.partials[i]), taken)
     return axis.figure

@@ -1,0 +1,125 @@
+"""Times the tape of chapter 03: ``make bench``.
+
+First chains of operations, to see whether time grows in proportion to their length; then the
+training step of a small network, with our tape and with TensorFlow's, eager. The contenders take
+turns, and the tables show medians over the rounds.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from training_steps import BATCH_SIZE, rounds, times
+
+from tapecourse import tape
+from tapecourse.sources import read_arrays
+
+LENGTHS = [1_000, 3_000, 10_000, 30_000, 100_000]
+HIDDEN = 64
+RATE = 0.1
+
+
+def chain(length: int) -> Callable[[], None]:
+    x = tape.Variable(2.0)
+
+    def record_and_differentiate():
+        with tape.Tape() as recording:
+            y = x
+            for _ in range(length):
+                y = y * 1.000001
+        recording.gradient(y, x)
+
+    return record_and_differentiate
+
+
+def slope(lengths: np.ndarray, seconds: np.ndarray) -> float:
+    """Return the power of the length that the time grows with."""
+    return np.polyfit(np.log(lengths), np.log(seconds), 1)[0]
+
+
+def our_loss(images, labels, w1, b1, w2, b2):
+    logits = tape.relu(images @ w1 + b1) @ w2 + b2
+    return tape.reduce_mean(tape.softmax_cross_entropy(labels, logits))
+
+
+def tensorflow_loss(images, labels, w1, b1, w2, b2):
+    logits = tf.nn.relu(images @ w1 + b1) @ w2 + b2
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+def batches_of_digits(dtype: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    arrays = read_arrays("mnist_5k")
+    images = (arrays.x_train.reshape(-1, 28 * 28) / 255).astype(dtype)
+    starts = range(0, len(images) - BATCH_SIZE + 1, BATCH_SIZE)
+    return [(images[i : i + BATCH_SIZE], arrays.y_train[i : i + BATCH_SIZE]) for i in starts]
+
+
+def initial_weights(dtype: str) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    w1 = rng.normal(size=(28 * 28, HIDDEN)) * np.sqrt(2 / 28**2)
+    w2 = rng.normal(size=(HIDDEN, 10)) * np.sqrt(1 / HIDDEN)
+    return [w.astype(dtype) for w in (w1, np.zeros(HIDDEN), w2, np.zeros(10))]
+
+
+def epoch(loss_of: Callable, tape_class: type, weights: list, batches: list) -> Callable[[], None]:
+    """Return a turn: a step of gradient descent on each batch."""
+
+    def turn():
+        for images, labels in batches:
+            with tape_class() as recording:
+                loss = loss_of(images, labels, *weights)
+            for weight, gradient in zip(weights, recording.gradient(loss, weights)):
+                weight.assign_sub(RATE * gradient)
+
+    return turn
+
+
+def time_chains(count: int) -> pd.DataFrame:
+    seconds = pd.DataFrame(rounds({n: chain(n) for n in LENGTHS}, count)).median()
+    each = 1e6 * seconds / seconds.index
+    table = pd.DataFrame({"milliseconds": 1e3 * seconds, "microseconds an operation": each})
+    return table.rename_axis("operations")
+
+
+def time_steps(count: int) -> pd.DataFrame:
+    contenders, steps = {}, 0
+    for dtype in ["float32", "float64"]:
+        batches, weights = batches_of_digits(dtype), initial_weights(dtype)
+        tensors = [tuple(map(tf.constant, batch)) for batch in batches]
+        ours, theirs = list(map(tape.Variable, weights)), list(map(tf.Variable, weights))
+        contenders[f"ours, {dtype}"] = epoch(our_loss, tape.Tape, ours, batches)
+        contenders[f"tensorflow, {dtype}"] = epoch(
+            tensorflow_loss, tf.GradientTape, theirs, tensors
+        )
+        steps = len(batches)
+    seconds = pd.DataFrame(rounds(contenders, count)) / steps
+    ratios = pd.concat(
+        times(seconds.filter(like=dtype), f"tensorflow, {dtype}")
+        for dtype in ["float32", "float64"]
+    )
+    table = pd.DataFrame({"milliseconds": 1e3 * seconds.median(), "times TensorFlow's": ratios})
+    return table.rename_axis("step")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time the tape of chapter 03.")
+    parser.add_argument("--rounds", type=int, default=5, help="of the chains")
+    parser.add_argument("--step-rounds", type=int, default=15, help="of the training steps")
+    options = parser.parse_args()
+    chains, steps = time_chains(options.rounds), time_steps(options.step_rounds)
+    power = slope(chains.index.to_numpy(), chains["milliseconds"].to_numpy())
+    print(chains.to_string(float_format="{:,.2f}".format))
+    print(f"time grows with the length to the power of {power:.3f}")
+    print(steps.to_string(float_format="{:.2f}".format))
+    Path("runs").mkdir(exist_ok=True)
+    both = pd.concat({"chain": chains, "step": steps}, names=["benchmark", "case"])
+    both.to_csv("runs/bench_tape.csv")
+    print("written to runs/bench_tape.csv")
+
+
+if __name__ == "__main__":
+    main()
