@@ -1,11 +1,13 @@
 """Times the tape of chapter 03: ``make bench``.
 
-First chains of operations, to see whether time grows in proportion to their length; then the
-training step of a small network, with our tape and with TensorFlow's, eager. The contenders take
-turns, and the tables show medians over the rounds.
+First chains of operations, to see whether time grows in proportion to their length, with
+Python's garbage collector and without: it looks through all living objects every now and then,
+and a long record is many objects. Then the training step of a small network, with our tape and
+with TensorFlow's, eager. The contenders take turns, and the tables show medians over the rounds.
 """
 
 import argparse
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 from training_steps import BATCH_SIZE, rounds, times
 
 from tapecourse import tape
@@ -23,7 +26,7 @@ HIDDEN = 64
 RATE = 0.1
 
 
-def chain(length: int) -> Callable[[], None]:
+def chain(length: int, collect: bool) -> Callable[[], None]:
     x = tape.Variable(2.0)
 
     def record_and_differentiate():
@@ -33,12 +36,17 @@ def chain(length: int) -> Callable[[], None]:
                 y = y * 1.000001
         recording.gradient(y, x)
 
-    return record_and_differentiate
+    def without_collector():
+        gc.disable()
+        record_and_differentiate()
+        gc.enable()
+
+    return record_and_differentiate if collect else without_collector
 
 
-def slope(lengths: np.ndarray, seconds: np.ndarray) -> float:
-    """Return the power of the length that the time grows with."""
-    return np.polyfit(np.log(lengths), np.log(seconds), 1)[0]
+def slope(seconds: pd.Series) -> float:
+    """Return the power of the length (the index) that the time grows with."""
+    return np.polyfit(np.log(seconds.index), np.log(seconds), 1)[0]
 
 
 def our_loss(images, labels, w1, b1, w2, b2):
@@ -79,10 +87,13 @@ def epoch(loss_of: Callable, tape_class: type, weights: list, batches: list) -> 
 
 
 def time_chains(count: int) -> pd.DataFrame:
-    seconds = pd.DataFrame(rounds({n: chain(n) for n in LENGTHS}, count)).median()
-    each = 1e6 * seconds / seconds.index
-    table = pd.DataFrame({"milliseconds": 1e3 * seconds, "microseconds an operation": each})
-    return table.rename_axis("operations")
+    """Return microseconds an operation: a row a length, a column with and without collector."""
+    kinds = {"with collector": True, "without": False}
+    chains = {(kind, n): chain(n, collect) for kind, collect in kinds.items() for n in LENGTHS}
+    table = pd.DataFrame(rounds(chains, count))
+    table.columns = pd.MultiIndex.from_tuples(chains)
+    seconds = table.median().unstack(0)[list(kinds)]
+    return (1e6 * seconds.div(seconds.index, axis="index")).rename_axis("operations")
 
 
 def time_steps(count: int) -> pd.DataFrame:
@@ -110,10 +121,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of the chains")
     parser.add_argument("--step-rounds", type=int, default=15, help="of the training steps")
     options = parser.parse_args()
+    threadpool_limits(1, user_api="blas")  # as chapter 03 does
     chains, steps = time_chains(options.rounds), time_steps(options.step_rounds)
-    power = slope(chains.index.to_numpy(), chains["milliseconds"].to_numpy())
-    print(chains.to_string(float_format="{:,.2f}".format))
-    print(f"time grows with the length to the power of {power:.3f}")
+    print("microseconds an operation, in a chain of so many")
+    print(chains.to_string(float_format="{:.2f}".format))
+    for kind, each in chains.items():
+        power = slope(each * each.index)
+        print(f"{kind}: time grows with the length to the power of {power:.2f}")
     print(steps.to_string(float_format="{:.2f}".format))
     Path("runs").mkdir(exist_ok=True)
     both = pd.concat({"chain": chains, "step": steps}, names=["benchmark", "case"])
