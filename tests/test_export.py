@@ -33,6 +33,7 @@ def test_nothing_is_stale(exported):
         ("differentiation", "01_differentiation.ipynb #dual"),
         ("graph", "02_computational_graph.ipynb #draw-graph"),
         ("tape", "03_build_a_tape.ipynb #reverse-sweep"),
+        ("gradients", "04_gradient_tape.ipynb #explain-gradients"),
         ("training", "05_training_loop.ipynb #make-train-step"),
     ],
 )

@@ -215,6 +215,9 @@ THEORY_PARAMETERS = [
     ("03_build_a_tape", "batch_size", [0, 4501, 2.5]),
     ("03_build_a_tape", "learning_rate", [0, 1.1, float("nan")]),
     ("03_build_a_tape", "seed", [-1, 2**32, 0.0]),
+    ("04_gradient_tape", "x0", [0.4, 5.1, None]),
+    ("04_gradient_tape", "clip_norm", [0, 101, float("nan")]),
+    ("04_gradient_tape", "seed", [-1, 2**32, "0"]),
 ]
 
 
