@@ -218,6 +218,7 @@ THEORY_PARAMETERS = [
     ("04_gradient_tape", "x0", [0.4, 5.1, None]),
     ("04_gradient_tape", "clip_norm", [0, 101, float("nan")]),
     ("04_gradient_tape", "seed", [-1, 2**32, "0"]),
+    ("A_original_notebook", "seed", [-1, 2**32, None]),
 ]
 
 

@@ -135,6 +135,26 @@ def test_no_metadata_of_a_run(chapter, forbidden):
         assert forbidden not in cell.metadata, cell.id
 
 
+def test_each_claim_about_the_original_has_its_evidence():
+    """Each row of appendix A's table links to a section of its own, whose cell asserts it."""
+    chapter = nbformat.read(ROOT / "notebooks" / "A_original_notebook.ipynb", as_version=4)
+    cells = {cell.id: cell for cell in chapter.cells}
+    rows = re.findall(
+        r"^\| (\d+) \|.*\| \[row (\d+)\]\(#Row-(\d+)\) \|", cells["table"].source, re.M
+    )
+    assert len(rows) >= 17
+    assert [row[0] for row in rows] == [str(i + 1) for i in range(len(rows))]
+    for number, *links in rows:
+        assert links == [number, number]
+        assert cells[f"claim-{int(number):02}"].source.startswith(f"### Row {number}\n")
+        evidence = cells[f"row-{int(number):02}"]
+        assert evidence.execution_count and re.search(r"^ *assert ", evidence.source, re.M)
+        assert (
+            chapter.cells.index(evidence)
+            == chapter.cells.index(cells[f"claim-{int(number):02}"]) + 1
+        )
+
+
 def test_readme_lists_the_chapters():
     readme = (ROOT / "README.md").read_text()
     for path in CHAPTERS:

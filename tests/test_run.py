@@ -137,6 +137,7 @@ def test_an_unwritable_folder_is_told(tmp_path):
         ("02_computational_graph", "-p target -2 -p bias 0 -p chain_length 50"),
         ("03_build_a_tape", "-p hidden 8 -p epochs 2 -p batch_size 100 -p seed 3"),
         ("04_gradient_tape", "-p x0 0.75 -p clip_norm 10 -p seed 5"),
+        ("A_original_notebook", "-p seed 5"),
     ],
 )
 def test_the_theory_chapters_run_with_other_parameters(tmp_path, stem, options):
