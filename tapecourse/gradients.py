@@ -4,6 +4,7 @@
 __all__ = ['function_to_graph', 'needed_by', 'GradientError', 'name_of', 'look_at', 'explain_gradients']
 
 # %% ../notebooks/04_gradient_tape.ipynb #export-imports
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -32,12 +33,12 @@ def function_to_graph(function: Callable, *arguments: Any) -> list[Node]:
     traced = tf.compat.v1.wrap_function(function, specs)
     results = tf.nest.flatten(traced.structured_outputs)
     forward, everything = needed_by(results[:1]), needed_by(results)
+    numbers = {"v": itertools.count(1), "g": itertools.count(1)}
     names = {}
     for operation in traced.graph.get_operations():
         if operation in everything and operation.type != "Identity":
             letter = "v" if operation in forward else "g"
-            count = sum(name.startswith(letter) for name in names.values())
-            names[operation.outputs[0].ref()] = f"{letter}{count + 1}"
+            names[operation.outputs[0].ref()] = f"{letter}{next(numbers[letter])}"
     tensors = [reference.deref() for reference in names]
     values = traced.prune(traced.inputs, tensors)(*inputs)
     return [

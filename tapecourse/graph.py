@@ -8,6 +8,7 @@ __all__ = ['HEIGHT', 'Node', 'GraphError', 'require_graph', 'arrange', 'sort_lay
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -141,6 +142,7 @@ def show_value(value: float | np.ndarray | None) -> str:
     return "shape " + "×".join(map(str, array.shape))
 
 
+@cache
 def text_width(text: str, size: float = 10, weight: str = "normal") -> float:
     """Measure a text in inches. Chapter 02."""
     if not text.strip():

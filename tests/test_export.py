@@ -35,6 +35,7 @@ def test_nothing_is_stale(exported):
         ("tape", "03_build_a_tape.ipynb #reverse-sweep"),
         ("gradients", "04_gradient_tape.ipynb #explain-gradients"),
         ("training", "05_training_loop.ipynb #make-train-step"),
+        ("original", "A_original_notebook.ipynb #network"),
     ],
 )
 def test_the_taught_module_comes_from_the_chapter(exported, module, cell):

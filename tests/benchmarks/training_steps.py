@@ -19,9 +19,9 @@ import tensorflow as tf
 from keras import layers
 from tqdm import tqdm
 
+from tapecourse.original import original_model
 from tapecourse.training import (
     CLASSES,
-    IMAGE_SHAPE,
     Data,
     History,
     build_model,
@@ -35,25 +35,6 @@ from tapecourse.training import (
 BATCH_SIZE = 64
 RATE = 1e-3
 loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def original_model() -> keras.Sequential:
-    """The same architecture as the original built it: each ReLU a layer, softmax, defaults."""
-    model = keras.Sequential([keras.Input(IMAGE_SHAPE)])
-    for filters, convolutions in [(16, 1), (32, 2), (64, 3)]:
-        for _ in range(convolutions):
-            model.add(layers.Conv2D(filters, (3, 3), padding="same"))
-            model.add(layers.Activation("relu"))
-            model.add(layers.BatchNormalization(axis=-1))
-        model.add(layers.MaxPooling2D(pool_size=(2, 2)))
-    model.add(layers.Flatten())
-    model.add(layers.Dense(256))
-    model.add(layers.Activation("relu"))
-    model.add(layers.BatchNormalization())
-    model.add(layers.Dropout(0.5))
-    model.add(layers.Dense(CLASSES))
-    model.add(layers.Activation("softmax"))
-    return model
 
 
 def original_recipe(data: Data) -> Callable[[], None]:
