@@ -1,0 +1,391 @@
+"""Answers to the exercises of chapter 01."""
+
+import cmath
+import math
+
+import numpy as np
+from answers import right, wrong
+
+from tapecourse.differentiation import Dual, dual_gradient
+
+# 1.1: two partial derivatives by hand
+
+
+@right("1.1")
+def with_math(x, y):
+    return [math.exp(x * y) * (1 + x * y), x**2 * math.exp(x * y)]
+
+
+@right("1.1")
+def by_dual_numbers(x, y):
+    return dual_gradient(lambda v: v[0] * np.exp(v[0] * v[1]), [x, y])
+
+
+@right("1.1")
+def in_float32(x, y):
+    x, y = np.float32(x), np.float32(y)
+    return np.array([np.exp(x * y) * (1 + x * y), x**2 * np.exp(x * y)])
+
+
+@wrong("1.1", "order")
+def by_y_first(x, y):
+    return x**2 * np.exp(x * y), np.exp(x * y) * (1 + x * y)
+
+
+@wrong("1.1", "product_rule")
+def x_in_front_only(x, y):
+    return np.exp(x * y), x**2 * np.exp(x * y)
+
+
+@wrong("1.1", "product_rule")
+def x_inside_only(x, y):
+    return x * y * np.exp(x * y), x**2 * np.exp(x * y)
+
+
+@wrong("1.1", "chain_rule")
+def no_inner_derivative(x, y):
+    return np.exp(x * y) + x * np.exp(x * y), x * np.exp(x * y)
+
+
+@wrong("1.1", "chain_rule")
+def no_inner_derivative_by_x(x, y):
+    return np.exp(x * y) + x * np.exp(x * y), x**2 * np.exp(x * y)
+
+
+@wrong("1.1", "chain_rule")
+def no_inner_derivative_by_y(x, y):
+    return np.exp(x * y) * (1 + x * y), x * np.exp(x * y)
+
+
+@wrong("1.1", "one_wrong")
+def wrong_sign(x, y):
+    return np.exp(x * y) * (1 - x * y), x**2 * np.exp(x * y)
+
+
+@wrong("1.1", "value")
+def both_wrong(x, y):
+    return y, x
+
+
+@wrong("1.1", "shape")
+def one_number(x, y):
+    return np.exp(x * y) * (1 + x * y) + x**2 * np.exp(x * y)
+
+
+@wrong("1.1", "no_return")
+def printed(x, y):
+    print(np.exp(x * y) * (1 + x * y), x**2 * np.exp(x * y))
+
+
+@wrong("1.1", "raises")
+def misspelt(x, y):
+    return np.exponential(x * y), x
+
+
+# 1.2: what a Jacobian costs
+
+
+@right("1.2")
+def by_cases(method, inputs, outputs):
+    if method == "forward difference":
+        return 1 + inputs
+    if method == "central difference":
+        return inputs + inputs
+    return inputs if method == "dual numbers" else outputs + 1
+
+
+@right("1.2")
+def counted(method, n, m):
+    passes = 1 if method in ("forward difference", "tape") else 0
+    for _ in range(m if method == "tape" else n):
+        passes += 2 if method.startswith("central") else 1
+    return np.int64(passes)
+
+
+def wrong_count(method, count):
+    """Make an answer that is right but for one method."""
+    return lambda asked, n, m: count(n, m) if asked == method else by_cases(asked, n, m)
+
+
+for method, misconception, count in [
+    ("forward difference", "base_value", lambda n, m: n),
+    ("forward difference", "value", lambda n, m: n * m),
+    ("central difference", "both_sides", lambda n, m: n),
+    ("central difference", "both_sides", lambda n, m: n + 1),
+    ("central difference", "both_sides", lambda n, m: 2 * n + 1),
+    ("dual numbers", "modes_swapped", lambda n, m: m),
+    ("dual numbers", "modes_swapped", lambda n, m: m + 1),
+    ("dual numbers", "value", lambda n, m: n + 1),
+    ("tape", "forward_pass", lambda n, m: m),
+    ("tape", "one_output", lambda n, m: 2),
+    ("tape", "one_output", lambda n, m: 1),
+    ("tape", "modes_swapped", lambda n, m: n),
+    ("tape", "modes_swapped", lambda n, m: n + 1),
+]:
+    wrong("1.2", misconception)(wrong_count(method, count))
+
+
+# 1.3: a second derivative from three values
+
+
+@right("1.3")
+def in_one_formula(f, x, h):
+    return (f(x + h) - 2 * f(x) + f(x - h)) / h**2
+
+
+@right("1.3")
+def slope_of_central_slopes(f, x, h):
+    def slope(x):
+        return (f(x + h / 2) - f(x - h / 2)) / h
+
+    return (slope(x + h / 2) - slope(x - h / 2)) / h
+
+
+@right("1.3")
+def wider(f, x, h):
+    return (f(x + 2 * h) - 2 * f(x) + f(x - 2 * h)) / (4 * h * h)
+
+
+@right("1.3")
+def of_fourth_order(f, x, h):
+    values = np.array([f(x + i * h) for i in (-2, -1, 0, 1, 2)])
+    return values @ [-1, 16, -30, 16, -1] / (12 * h**2)
+
+
+@wrong("1.3", "h_not_squared")
+def divided_by_h(f, x, h):
+    return (f(x + h) - 2 * f(x) + f(x - h)) / h
+
+
+@wrong("1.3", "h_not_squared")
+def divided_by_2h(f, x, h):
+    return (f(x + h) - 2 * f(x) + f(x - h)) / (2 * h)
+
+
+@wrong("1.3", "two_h")
+def divided_by_2h_twice(f, x, h):
+    return (f(x + h) - 2 * f(x) + f(x - h)) / (2 * h) ** 2
+
+
+@wrong("1.3", "two_h")
+def divided_by_twice_h_squared(f, x, h):
+    return (f(x + h) - 2 * f(x) + f(x - h)) / (2 * h**2)
+
+
+@wrong("1.3", "first")
+def central_slope(f, x, h):
+    return (f(x + h) - f(x - h)) / (2 * h)
+
+
+@wrong("1.3", "first")
+def forward_slope(f, x, h):
+    return (f(x + h) - f(x)) / h
+
+
+@wrong("1.3", "middle")
+def middle_once(f, x, h):
+    return (f(x + h) - f(x) + f(x - h)) / h**2
+
+
+@wrong("1.3", "middle")
+def middle_added(f, x, h):
+    return (f(x + h) + 2 * f(x) + f(x - h)) / h**2
+
+
+@wrong("1.3", "sign")
+def left_minus_right(f, x, h):
+    return ((f(x) - f(x - h)) / h - (f(x + h) - f(x)) / h) / h
+
+
+@wrong("1.3", "one_sided")
+def to_the_right(f, x, h):
+    return (f(x + 2 * h) - 2 * f(x + h) + f(x)) / h**2
+
+
+@wrong("1.3", "one_sided")
+def to_the_left(f, x, h):
+    return (f(x) - 2 * f(x - h) + f(x - 2 * h)) / h**2
+
+
+@wrong("1.3", "fixed_step")
+def step_of_its_own(f, x, h):
+    return in_one_formula(f, x, 0.1)
+
+
+@wrong("1.3", "value")
+def slope_squared(f, x, h):
+    return central_slope(f, x, h) ** 2
+
+
+# 1.4: the best step, before running it
+
+
+@right("1.4")
+def powers_of_ten():
+    return 1e-4, 1e-2
+
+
+@right("1.4")
+def balanced():
+    return [(48 * np.finfo(kind).eps) ** 0.25 for kind in ("float64", "float32")]
+
+
+@right("1.4")
+def fourth_root():
+    return np.array([2.2e-16, 1.2e-7]) ** (1 / 4)
+
+
+for misconception, *steps in [
+    ("rule_of_slope", 1.5e-8, 3.4e-4),
+    ("rule_of_slope", 6e-6, 5e-3),
+    ("smaller_is_better", 1e-15, 1e-7),
+    ("smaller_is_better", 1e-10, 1e-4),
+    ("order", 5e-2, 3e-4),
+    ("same_for_both", 3e-4, 3e-4),
+    ("value", 3e-4, 5.0),
+    ("value", 2e-5, 0.05),
+    ("no_step", 0.0, 0.05),
+    ("shape", 3e-4),
+]:
+    wrong("1.4", misconception)(lambda steps=steps: steps)
+
+
+# 1.5: teach the dual numbers a function
+
+
+@right("1.5")
+def by_cosh(x):
+    return Dual(np.tanh(x.primal), x.tangent / np.cosh(x.primal) ** 2)
+
+
+@right("1.5")
+def of_known_operations(x):
+    return 1 - 2 / (np.exp(2 * x) + 1)
+
+
+@wrong("1.5", "chain_rule")
+def slope_alone(x):
+    return Dual(np.tanh(x.primal), 1 - np.tanh(x.primal) ** 2)
+
+
+@wrong("1.5", "chain_rule")
+def tangent_alone(x):
+    return Dual(np.tanh(x.primal), x.tangent)
+
+
+@wrong("1.5", "wrong_place")
+def square_of_the_input(x):
+    return Dual(np.tanh(x.primal), x.tangent * (1 - x.primal**2))
+
+
+@wrong("1.5", "wrong_place")
+def tanh_of_the_tangent(x):
+    return Dual(np.tanh(x.primal), np.tanh(x.tangent))
+
+
+@wrong("1.5", "rule")
+def not_squared(x):
+    return Dual(np.tanh(x.primal), x.tangent * (1 - np.tanh(x.primal)))
+
+
+@wrong("1.5", "rule")
+def rule_of_the_sigmoid(x):
+    t = np.tanh(x.primal)
+    return Dual(t, x.tangent * t * (1 - t))
+
+
+@wrong("1.5", "primal")
+def primal_unchanged(x):
+    return Dual(x.primal, x.tangent * (1 - np.tanh(x.primal) ** 2))
+
+
+@wrong("1.5", "no_dual")
+def plain_number(x):
+    return np.tanh(x.primal)
+
+
+@wrong("1.5", "rule")
+def plus_for_minus(x):
+    return Dual(np.tanh(x.primal), x.tangent * (1 + np.tanh(x.primal) ** 2))
+
+
+@wrong("1.5", "value")
+def divided_by_sinh(x):
+    return Dual(np.tanh(x.primal), x.tangent / np.sinh(x.primal) ** 2)
+
+
+@wrong("1.5", "no_return")
+def forgets_to_return(x):
+    Dual(np.tanh(x.primal), x.tangent * (1 - np.tanh(x.primal) ** 2))
+
+
+@wrong("1.5", "raises")
+def numpy_alone(x):
+    return np.tanh(x)
+
+
+# 1.6: a second derivative from nested dual numbers
+
+
+@right("1.6")
+def derivative_of_the_derivative(f, x):
+    def slope(x):
+        return f(Dual(x, 1.0)).tangent
+
+    return slope(Dual(x, 1.0)).tangent
+
+
+@right("1.6")
+def nested(f, x):
+    result = f(Dual(Dual(x, 1), Dual(1)))
+    return np.float64(result.tangent.tangent)
+
+
+@wrong("1.6", "first")
+def only_once(f, x):
+    return f(Dual(x, 1.0)).tangent
+
+
+@wrong("1.6", "first")
+def primal_of_the_tangent(f, x):
+    return f(Dual(Dual(x, 1.0), Dual(1.0, 0.0))).tangent.primal
+
+
+@wrong("1.6", "value_of_f")
+def value(f, x):
+    return f(Dual(Dual(x, 1.0), Dual(1.0, 0.0))).primal.primal
+
+
+@wrong("1.6", "no_inner_tangent")
+def inner_stands_still(f, x):
+    return f(Dual(Dual(x, 0.0), Dual(1.0, 0.0))).tangent.tangent
+
+
+@wrong("1.6", "twice")
+def two_for_one(f, x):
+    return f(Dual(Dual(x, 1.0), Dual(2.0, 0.0))).tangent.tangent
+
+
+@wrong("1.6", "still_dual")
+def half_unpacked(f, x):
+    return f(Dual(Dual(x, 1.0), Dual(1.0, 0.0))).tangent
+
+
+@wrong("1.6", "differences")
+def by_differences(f, x, h=1e-4):
+    return (f(x + h) - 2 * f(x) + f(x - h)) / h**2
+
+
+@wrong("1.6", "differences")
+def difference_of_dual_slopes(f, x, h=1e-6):
+    return (f(Dual(x + h, 1.0)).tangent - f(Dual(x - h, 1.0)).tangent) / (2 * h)
+
+
+@wrong("1.6", "value")
+def slope_squared_again(f, x):
+    return f(Dual(x, 1.0)).tangent ** 2
+
+
+@wrong("1.6", "no_numbers")
+def complex_step(f, x):
+    return f(cmath.rect(x, 0.0) + 1e-20j)
