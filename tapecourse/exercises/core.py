@@ -76,6 +76,8 @@ COMMON_HINTS = {
     "raises": "`{name}` raised {error}\n{where}",
     "no_return": "{what} is None. Does the function end in `return`?",
     "no_numbers": "{what} must be numbers, and is of the type {kind}.",
+    "unusable": "What `{name}` returned can't be judged ({error}).\n"
+    "Does it return what its docstring says?",
     "shape": "{what} has the shape {found}, and should have {needed}.",
 }
 
@@ -198,7 +200,10 @@ def check_answer(exercise: Exercise, answer: Any) -> Outcome:
     except NotTried:
         todo = f"write `{name}` in place of `raise NotImplementedError`, run its cell, then this."
         return Outcome(exercise, "untried", (f"○ Not tried yet: {todo}",))
-    except NotRight as wrong:
+    except Exception as error:
+        wrong = error
+        if not isinstance(error, NotRight):  # what came back is not what a test can work with
+            wrong = NotRight("unusable", name=name, error=f"{type(error).__name__}: {error}")
         hint = exercise.hints[wrong.misconception].format(**wrong.details)
         first, *rest = (shorten(line) for line in hint.splitlines())
         return Outcome(exercise, "wrong", (f"✗ Not yet: {first}", *rest), wrong.misconception)

@@ -1,1 +1,379 @@
-"""Soon."""
+"""Answers to the exercises of chapter 02."""
+
+import functools
+import math
+
+import numpy as np
+from answers import right, wrong
+
+# 2.1: with y held still, and with y following
+
+
+@right("2.1")
+def with_x_alone(x):
+    return x**2, 3 * x**2 + 4 * x**3
+
+
+@right("2.1")
+def chain_rule(x):
+    y, y_by_x = np.float32(x**2), np.float32(2 * x)
+    return np.array([y, y + x * y_by_x + 2 * y * y_by_x])
+
+
+for misconception, pair in [
+    ("order", lambda x: (3 * x**2 + 4 * x**3, x**2)),
+    ("y_held", lambda x: (x**2, x**2)),
+    ("y_moves", lambda x: (3 * x**2 + 4 * x**3, 3 * x**2 + 4 * x**3)),
+    ("no_direct_path", lambda x: (x**2, (x + 2 * x**2) * 2 * x)),
+    ("inner", lambda x: (x**2, x**2 + x + 2 * x**2)),
+    ("value", lambda x: (x**2, 4 * x**3)),
+    ("value", lambda x: (1.0, 3 * x**2 + 4 * x**3)),
+    ("shape", lambda x: 3 * x**2 + 4 * x**3),
+]:
+    wrong("2.1", misconception)(pair)
+
+
+# 2.2: both sweeps on paper
+
+
+@right("2.2")
+def formulas(x1, x2):
+    known = {"v4": 1, "v3": -1, "v2": 1, "v1": 1}
+    return known | {"x1": x2 + 1 / x1, "x2": x1 - math.cos(x2)}
+
+
+@right("2.2")
+def walked_back(x1, x2):
+    bar = dict.fromkeys(["x1", "x2", "v1", "v2", "v3", "v4"], np.float64(0))
+    bar["v4"] += 1
+    bar["v3"] -= 1
+    for operand in ("v1", "v2"):
+        bar[operand] += bar["v4"]
+    bar["x2"] += bar["v3"] * np.cos(x2)
+    bar["x1"] += bar["v2"] * x2
+    bar["x2"] += bar["v2"] * x1
+    bar["x1"] += bar["v1"] / x1
+    return bar
+
+
+def but(**entries):
+    """Make an answer that is right but for some entries."""
+    return lambda x1, x2: formulas(x1, x2) | {k: f(x1, x2) for k, f in entries.items()}
+
+
+wrong("2.2", "one_path")(but(x2=lambda x1, x2: x1))
+wrong("2.2", "one_path")(but(x2=lambda x1, x2: -math.cos(x2)))
+wrong("2.2", "one_path")(but(x1=lambda x1, x2: x2))
+wrong("2.2", "one_path")(but(x1=lambda x1, x2: 1 / x1))
+wrong("2.2", "sign")(but(x2=lambda x1, x2: x1 + math.cos(x2)))
+wrong("2.2", "sign")(but(v3=lambda x1, x2: 1.0))
+wrong("2.2", "value")(but(x1=lambda x1, x2: x2 - 1 / x1))
+wrong("2.2", "value")(but(v2=lambda x1, x2: x1))
+
+
+@wrong("2.2", "values")
+def forward_sweep(x1, x2):
+    v1, v2, v3 = math.log(x1), x1 * x2, math.sin(x2)
+    return {"x1": x1, "x2": x2, "v1": v1, "v2": v2, "v3": v3, "v4": v1 + v2}
+
+
+@wrong("2.2", "no_dict")
+def a_list(x1, x2):
+    return [1, -1, 1, 1, x1 - math.cos(x2), x2 + 1 / x1]
+
+
+@wrong("2.2", "missing")
+def inputs_only(x1, x2):
+    return {"x1": x2 + 1 / x1, "x2": x1 - math.cos(x2)}
+
+
+# 2.3: repair a reverse sweep
+
+
+@right("2.3")
+def by_name(nodes):
+    adjoints = {}
+    adjoints[nodes[-1].name] = 1
+    for i in range(len(nodes) - 1, -1, -1):
+        bar = adjoints.setdefault(nodes[i].name, 0)
+        for j in range(len(nodes[i].parents)):
+            parent = nodes[i].parents[j]
+            adjoints[parent] = adjoints.get(parent, 0) + bar * nodes[i].partials[j]
+    return adjoints
+
+
+@right("2.3")
+def sum_over_the_users(nodes):
+    @functools.cache
+    def adjoint(name):
+        if name == nodes[-1].name:
+            return np.float32(1)
+        return sum(
+            adjoint(node.name) * partial
+            for node in nodes
+            for parent, partial in zip(node.parents, node.partials)
+            if parent == name
+        )
+
+    return {node.name: adjoint(node.name) for node in nodes}
+
+
+@right("2.3")
+def by_matrix(nodes):
+    place = {node.name: i for i, node in enumerate(nodes)}
+    local = np.zeros((len(nodes), len(nodes)))
+    for node in nodes:
+        for parent, partial in zip(node.parents, node.partials):
+            local[place[node.name], place[parent]] += partial
+    total = np.linalg.inv(np.eye(len(nodes)) - local)
+    return dict(zip(place, total[-1]))
+
+
+@wrong("2.3", "direction")
+def as_given(nodes):
+    adjoints = {node.name: 0.0 for node in nodes}
+    adjoints[nodes[-1].name] = 1.0
+    for node in nodes:
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] = adjoints[node.name] * partial
+    return adjoints
+
+
+@wrong("2.3", "direction")
+def adds_but_forwards(nodes):
+    adjoints = {node.name: 0.0 for node in nodes}
+    adjoints[nodes[-1].name] = 1.0
+    for node in nodes:
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] += adjoints[node.name] * partial
+    return adjoints
+
+
+@wrong("2.3", "overwrites")
+def one_fault_left(nodes):
+    adjoints = {node.name: 0.0 for node in nodes}
+    adjoints[nodes[-1].name] = 1.0
+    for node in reversed(nodes):
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] = adjoints[node.name] * partial
+    return adjoints
+
+
+@wrong("2.3", "overwrites")
+def first_use_only(nodes):
+    adjoints = {nodes[-1].name: 1.0}
+    for node in reversed(nodes):
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints.setdefault(parent, adjoints.get(node.name, 0.0) * partial)
+    return adjoints
+
+
+@wrong("2.3", "same_operand")
+def dict_of_operands(nodes):
+    adjoints = {node.name: 0.0 for node in nodes}
+    adjoints[nodes[-1].name] = 1.0
+    for node in reversed(nodes):
+        for parent, partial in dict(zip(node.parents, node.partials)).items():
+            adjoints[parent] += adjoints[node.name] * partial
+    return adjoints
+
+
+@wrong("2.3", "unused")
+def leaves_out_the_unused(nodes):
+    return {name: bar for name, bar in by_name(nodes).items() if bar != 0}
+
+
+@wrong("2.3", "unused")
+def starts_at_every_end(nodes):
+    used = {parent for node in nodes for parent in node.parents}
+    adjoints = by_name(nodes)
+    return adjoints | {node.name: 1.0 for node in nodes if node.name not in used}
+
+
+@wrong("2.3", "seed")
+def no_seed(nodes):
+    adjoints = {node.name: 0.0 for node in nodes}
+    for node in reversed(nodes):
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] += adjoints[node.name] * partial
+    return adjoints
+
+
+@wrong("2.3", "value")
+def seed_is_the_value(nodes):
+    return {name: bar * nodes[-1].value for name, bar in by_name(nodes).items()}
+
+
+@wrong("2.3", "no_dict")
+def a_list_of_adjoints(nodes):
+    return list(by_name(nodes).values())
+
+
+# 2.4: the forward twin
+
+
+@right("2.4")
+def collected(nodes, source):
+    dots = {}
+    for node in nodes:
+        dots[node.name] = 1 if node.name == source else 0
+        for parent, partial in zip(node.parents, node.partials):
+            dots[node.name] = dots[node.name] + dots[parent] * partial
+    return dots
+
+
+@right("2.4")
+def recursive(nodes, source):
+    by_name = {node.name: node for node in nodes}
+
+    @functools.cache
+    def dot(name):
+        if name == source:
+            return np.float32(1)
+        node = by_name[name]
+        return sum((p * dot(parent) for parent, p in zip(node.parents, node.partials)), 0.0)
+
+    return {name: dot(name) for name in by_name}
+
+
+@wrong("2.4", "no_seed")
+def nothing_moves(nodes, source):
+    dots = {}
+    for node in nodes:
+        dots[node.name] = sum(p * dots[parent] for parent, p in zip(node.parents, node.partials))
+    return dots
+
+
+@wrong("2.4", "adjoints")
+def backwards(nodes, source):
+    return by_name(nodes)
+
+
+@wrong("2.4", "all_inputs")
+def every_input(nodes, source):
+    dots = {}
+    for node in nodes:
+        dots[node.name] = 0.0 if node.parents else 1.0
+        for parent, partial in zip(node.parents, node.partials):
+            dots[node.name] += dots[parent] * partial
+    return dots
+
+
+@wrong("2.4", "overwrites")
+def last_operand_only(nodes, source):
+    dots = {}
+    for node in nodes:
+        dots[node.name] = 1.0 if node.name == source else 0.0
+        for parent, partial in zip(node.parents, node.partials):
+            dots[node.name] = dots[parent] * partial
+    return dots
+
+
+@wrong("2.4", "overwrites")
+def product_of_shares(nodes, source):
+    dots = {}
+    for node in nodes:
+        pairs = list(zip(node.parents, node.partials))
+        start = 1.0 if node.name == source else 0.0
+        dots[node.name] = math.prod(p * dots[parent] for parent, p in pairs) if pairs else start
+    return dots
+
+
+@wrong("2.4", "missing")
+def only_what_moves(nodes, source):
+    return {name: dot for name, dot in collected(nodes, source).items() if dot != 0}
+
+
+@wrong("2.4", "value")
+def seed_is_the_input(nodes, source):
+    value = {node.name: node.value for node in nodes}[source]
+    return {name: dot * value for name, dot in collected(nodes, source).items()}
+
+
+@wrong("2.4", "no_dict")
+def the_result_alone(nodes, source):
+    return collected(nodes, source)[nodes[-1].name]
+
+
+# 2.5: in which order to multiply
+
+
+def from_the_inputs(sizes):
+    return sum(sizes[0] * sizes[i] * sizes[i + 1] for i in range(1, len(sizes) - 1))
+
+
+def from_the_outputs(sizes):
+    return sum(sizes[i] * sizes[i + 1] * sizes[-1] for i in range(len(sizes) - 2))
+
+
+@right("2.5")
+def recursive_best(sizes):
+    @functools.cache
+    def best(i, j):
+        costs = [best(i, m) + best(m, j) + sizes[i] * sizes[m] * sizes[j] for m in range(i + 1, j)]
+        return min(costs, default=0)
+
+    return from_the_inputs(sizes), from_the_outputs(sizes), best(0, len(sizes) - 1)
+
+
+@right("2.5")
+def every_order(sizes):
+    def best(sizes):
+        if len(sizes) <= 2:
+            return 0
+        return min(
+            sizes[i - 1] * sizes[i] * sizes[i + 1] + best(sizes[:i] + sizes[i + 1 :])
+            for i in range(1, len(sizes) - 1)
+        )
+
+    return np.array([from_the_inputs(sizes), from_the_outputs(sizes), best(list(sizes))])
+
+
+@wrong("2.5", "swapped")
+def swapped(sizes):
+    forward, reverse, best = recursive_best(sizes)
+    return reverse, forward, best
+
+
+@wrong("2.5", "two_orders")
+def cheaper_of_two(sizes):
+    forward, reverse, _ = recursive_best(sizes)
+    return forward, reverse, min(forward, reverse)
+
+
+@wrong("2.5", "best")
+def greedy(sizes):
+    left, total = list(sizes), 0
+    while len(left) > 2:
+        i = max(range(1, len(left) - 1), key=left.__getitem__)
+        total += left[i - 1] * left[i] * left[i + 1]
+        left.pop(i)
+    return *recursive_best(sizes)[:2], total + 1
+
+
+@wrong("2.5", "best")
+def splits_without_the_last_product(sizes):
+    def best(i, j):
+        return min((best(i, m) + best(m, j) for m in range(i + 1, j)), default=0)
+
+    return *recursive_best(sizes)[:2], best(0, len(sizes) - 1)
+
+
+@wrong("2.5", "counts_first")
+def first_jacobian_too(sizes):
+    forward = sum(sizes[0] * p * q for p, q in zip(sizes, sizes[1:]))
+    reverse = sum(sizes[-1] * p * q for p, q in zip(sizes, sizes[1:]))
+    return forward, reverse, min(forward, reverse)
+
+
+@wrong("2.5", "outer_only")
+def entries_only(sizes):
+    forward = sum(sizes[0] * n for n in sizes[2:])
+    reverse = sum(sizes[-1] * n for n in sizes[:-2])
+    return forward, reverse, min(forward, reverse)
+
+
+@wrong("2.5", "value")
+def neighbours_only(sizes):
+    total = sum(p * q for p, q in zip(sizes, sizes[1:]))
+    return total, total, total
