@@ -228,9 +228,9 @@ def multiplications(answer: Callable) -> None:
         n0, nk = sizes[0], sizes[-1]
         pairs = list(zip(sizes, sizes[1:]))
         mistakes = [
+            ("two_orders", (forward, reverse, min(forward, reverse))),
             ("swapped", (reverse, forward, best)),
             ("swapped", (reverse, forward, min(forward, reverse))),
-            ("two_orders", (forward, reverse, min(forward, reverse))),
         ]
         is_right = found[:2] == (forward, reverse)
         with_first = [sum(end * p * q for p, q in pairs) for end in (n0, nk)]

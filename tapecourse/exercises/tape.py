@@ -1,1 +1,279 @@
-"""Soon."""
+"""The checks of the exercises of chapter 03."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect
+from tapecourse.tape import Tape, TapeError, Tensor, Variable
+
+
+@exercise(
+    "3.1",
+    "Stop here",
+    points=1,
+    hints={
+        "no_tensor": "The result must be a Tensor, and is of the type {kind}.",
+        "flows": "The gradient flows through it still: a recorded operation leads from x to it.\n"
+        "By what does a tape know a tensor?",
+        "value": "Only the gradient shall stop. The value must stay the same.",
+    },
+)
+def stop_gradient(answer: Callable) -> None:
+    """Tensor -> the same value, cut off."""
+    x = Variable([1.5, -2.0])
+    with Tape(persistent=True) as tape:
+        square = x * x
+        stopped = [call(answer, square), call(answer, x)]
+        for result in stopped:
+            if result is None:
+                raise NotRight("no_return", what="the answer")
+            if not isinstance(result, Tensor):
+                raise NotRight("no_tensor", kind=type(result).__name__)
+        products = [result * x for result in stopped]
+    for result, right, product in zip(stopped, [[2.25, 4.0], [1.5, -2.0]], products):
+        expect(as_numbers(result, (2,), "the answer"), right)
+        gradient = as_numbers(tape.gradient(product, x), (2,), "the gradient")
+        expect(gradient, right, otherwise="flows")
+
+
+def pulled_back(operation: Callable, x: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """Return the adjoint that a learner's operation gives x when its result has `bar`.
+
+    Raises
+    ------
+    NotRight
+        "not_recorded" where the tape knows nothing of the result.
+    """
+    variable = Variable(x)
+    with Tape() as tape:
+        result = call(operation, variable)
+    if not isinstance(result, Tensor):
+        raise NotRight("not_recorded")
+    try:
+        gradient = call(tape.gradient, result, variable, bar)
+    except NotRight as error:
+        if isinstance(error.__cause__, TapeError) and "not on this tape" in str(error.__cause__):
+            raise NotRight("not_recorded") from None
+        raise
+    return as_numbers(gradient, x.shape, "the adjoint of x")
+
+
+@exercise(
+    "3.2",
+    "A new operation",
+    points=2,
+    hints={
+        "not_recorded": "The tape knows nothing of the result: it must come from `apply`.",
+        "result": "The value of the result is not the square root.",
+        "no_bar": "The pull-back ignores `bar`, the adjoint that the result has got.",
+        "rule": "d√x/dx = 1 / (2·√x). Compare it with your slope, letter by letter.",
+        "not_recordable": "The gradient is right, the second derivative is not.\n"
+        "Is the slope made of Tensors, by operations that a second tape records?",
+        "value": "The adjoint of x is not right. Check it with `check_gradients`.",
+    },
+)
+def sqrt(answer: Callable) -> None:
+    """Tensor -> its square root, recorded."""
+    x, bar = np.array([4.0, 0.25, 2.0]), np.array([1.0, -3.0, 10.0])
+    found = pulled_back(answer, x, bar)
+    result = as_numbers(call(answer, Variable(x)), (3,), "the result")
+    expect(result, np.sqrt(x), otherwise="result")
+    slope = 0.5 / np.sqrt(x)
+    mistakes = [
+        ("no_bar", slope),
+        ("rule", 2 * bar * slope),
+        ("rule", -bar * slope),
+        ("rule", bar / (2 * x)),
+        ("rule", bar * np.sqrt(x)),
+        ("rule", bar * np.sqrt(x) / 2),
+    ]
+    expect(found, bar * slope, mistakes)
+
+    variable = Variable(x)
+    with Tape() as outer:
+        with Tape() as inner:
+            result = call(answer, variable)
+        first = inner.gradient(result, variable)
+    second = None
+    if isinstance(first, Tensor) and id(first) in outer.tracked:
+        second = call(outer.gradient, first, variable)
+    second = np.zeros(3) if second is None else as_numbers(second, (3,), "the second derivative")
+    expect(second, -(x**-1.5) / 4, otherwise="not_recordable")
+
+
+@exercise(
+    "3.3",
+    "Broadcasting, undone",
+    points=2,
+    hints={
+        "mean": "Each copy has an influence of its own. Do influences average, or add?",
+        "one_copy": "This is the influence of a single copy. What about the others?",
+        "axes_lost": "The numbers are right, but from {before} the shape must become {shape}.\n"
+        "An axis of length 1 is still an axis.",
+        "length_one": "Axes that were put in front are right.\n"
+        "From {before} to {shape}: along which other axis was something repeated?",
+        "in_front": "From {before} to {shape}: the axes that were put in front must vanish.",
+        "value": "From {before} to {shape} it is wrong. Which element was copied to where?",
+    },
+)
+def undo_broadcasting(answer: Callable) -> None:
+    """(bar, shape) -> bar, summed over what was repeated."""
+    cases = [((4, 3), (4, 3)), ((4, 3), (3,)), ((4, 3), ()), ((4, 3), (4, 1)), ((4, 3), (1, 3))]
+    cases += [((2, 4, 3), (4, 1)), ((2, 4, 3), (1, 1)), ((2, 1, 3), (1, 3)), ((5,), (1,))]
+    for before, shape in cases:
+        bar = np.random.default_rng(0).normal(size=before)
+        copies = bar.size // max(1, int(np.prod(shape)))
+        new = len(before) - len(shape)
+        stretched = [i + new for i, n in enumerate(shape) if n == 1 and before[i + new] != 1]
+        right = bar.sum(axis=(*range(new), *stretched)).reshape(shape)
+        found = call(answer, bar, shape)
+        details = {"before": before, "shape": shape}
+        if found is None:
+            raise NotRight("no_return", what="the answer")
+        size = np.asarray(found).size
+        if np.shape(found) != shape and size == right.size:
+            raise NotRight("axes_lost" if shape else "value", **details)
+        if np.shape(found) != shape:
+            raise NotRight(
+                "length_one" if stretched and np.ndim(found) == len(shape) else "in_front",
+                **details,
+            )
+        one_copy = bar[(0,) * new + tuple(slice(0, n) for n in shape)]
+        mistakes = [("mean", right / copies), ("one_copy", one_copy)]
+        expect(as_numbers(found, shape, "the answer"), right, mistakes, **details)
+
+
+PROGRAMS = "abcdefgh"
+STILL_RIGHT = set("adgh")
+
+
+@exercise(
+    "3.4",
+    "Predict what a fault does",
+    points=2,
+    hints={
+        "no_letters": "The answer must be a set of letters from a to h.",
+        "complement": "These are the programs that go wrong. Asked for are the other ones.",
+        "intermediate": "One is too many: also an intermediate result can be used twice.",
+        "constants": "One is missing: which tensors get an adjoint at all, and does a plain 2.0?",
+        "two_operands": "An operation with two operands is no problem by itself.\n"
+        "Its two shares go to two different tensors, unless these are the same one.",
+        "reused": "A tensor that is used twice gets two shares, and one of them is lost.\n"
+        "Count the uses of each tensor in every program that you named.",
+        "value": "{number} of the 8 programs are judged wrongly. Draw the graph of each.",
+    },
+)
+def still_right(answer: Callable) -> None:
+    """() -> letters of the programs that stay right."""
+    result = call(answer)
+    if not isinstance(result, Iterable) or not all(str(letter) in PROGRAMS for letter in result):
+        raise NotRight("no_letters")
+    found = set(result)
+    if found == STILL_RIGHT:
+        return
+    missing, extra = STILL_RIGHT - found, found - STILL_RIGHT
+    if found == set(PROGRAMS) - STILL_RIGHT:
+        raise NotRight("complement")
+    if extra == {"f"} and not missing:
+        raise NotRight("intermediate")
+    if missing == {"h"} and not extra:
+        raise NotRight("constants")
+    if missing & set("adg") and not extra:
+        raise NotRight("two_operands")
+    if extra & set("bce"):
+        raise NotRight("reused")
+    raise NotRight("value", number=len(missing | extra))
+
+
+@exercise(
+    "3.5",
+    "The pull-back of a running sum",
+    points=3,
+    hints={
+        "not_recorded": "The tape knows nothing of the result: it must come from `apply`.",
+        "result": "The value of the result is not the running sum.",
+        "not_transposed": "This sums the adjoint in the same direction as the values.\n"
+        "Which results does the first input reach, and which the last?",
+        "not_turned_back": "Nearly: the right numbers, in the wrong order.",
+        "identity": "Each input gets only the adjoint of its own place.\n"
+        "Which other results does it reach?",
+        "all_the_same": "Each input gets the sum of all. Does the last one reach all results?",
+        "off_by_one": "A term is missing: does an input reach the result of its own place?",
+        "value": "The adjoint of x is not right.\n"
+        "Write down the Jacobian for 3 elements, and multiply by its transpose.",
+    },
+)
+def cumsum(answer: Callable) -> None:
+    """Tensor (n,) -> its running sum, recorded."""
+    x, bar = np.array([0.5, -1.0, 2.0, 3.0]), np.array([1.0, 10.0, 100.0, 1000.0])
+    found = pulled_back(answer, x, bar)
+    result = as_numbers(call(answer, Variable(x)), (4,), "the result")
+    expect(result, np.cumsum(x), otherwise="result")
+    right = np.cumsum(bar[::-1])[::-1]
+    mistakes = [
+        ("not_transposed", np.cumsum(bar)),
+        ("not_turned_back", right[::-1]),
+        ("identity", bar),
+        ("all_the_same", np.full(4, bar.sum())),
+        ("off_by_one", right - bar),
+    ]
+    expect(found, right, mistakes, tolerance=1e-6)
+
+
+MATRIX = np.random.default_rng(1).normal(size=(4, 4))
+RIGHT_PULL_BACKS = {  # what it is: f, its pull-back
+    "sin": (np.sin, lambda x, bar: bar * np.cos(x)),
+    "a matrix product": (lambda x: MATRIX @ x, lambda x, bar: MATRIX.T @ bar),
+    "a sum": (lambda x: x.sum(keepdims=True), lambda x, bar: np.full(4, bar[0])),
+    "10⁶·exp": (lambda x: 1e6 * np.exp(x), lambda x, bar: bar * 1e6 * np.exp(x)),
+    "10⁻⁶·cumsum": (
+        lambda x: 1e-6 * np.cumsum(x),
+        lambda x, bar: 1e-6 * np.cumsum(bar[::-1])[::-1],
+    ),
+}
+WRONG_PULL_BACKS = [  # the misconception that lets it pass, f, its wrong pull-back
+    ("accepts_all", np.sin, lambda x, bar: -bar * np.cos(x)),
+    ("accepts_all", np.sin, lambda x, bar: 3 * bar),
+    ("ones_as_bar", lambda x: MATRIX @ x, lambda x, bar: MATRIX.sum(axis=0) * bar),
+    ("ones_as_direction", lambda x: MATRIX @ x, lambda x, bar: (MATRIX.T @ bar)[::-1]),
+    ("absolute", lambda x: 1e-6 * np.sin(x), lambda x, bar: -1e-6 * bar * np.cos(x)),
+    ("too_loose", np.sin, lambda x, bar: 1.01 * bar * np.cos(x)),
+    ("some_elements", np.sin, lambda x, bar: bar * np.cos(x) * [1, 1, 1, 0]),
+]
+
+
+@exercise(
+    "3.6",
+    "A test that finds faults",
+    points=3,
+    hints={
+        "no_answer": "The answer must be True or False, and is of the type {kind}.",
+        "rejects_right": "It rejects a right pull-back, of {what}.\n"
+        "Differences have an error: how large, compared with the numbers themselves?",
+        "accepts_all": "It accepts even a pull-back with the wrong sign or slope.",
+        "ones_as_bar": "It accepts a pull-back that is right only if all adjoints are equal.\n"
+        "Which bar do you try?",
+        "ones_as_direction": "It accepts a pull-back whose elements are in the wrong order:\n"
+        "their sum is right. In which direction do you move x?",
+        "absolute": "For an f of size 10⁻⁶ it accepts a wrong sign. Is the tolerance relative?",
+        "too_loose": "It accepts a slope that is wrong by 1 %. How exact is a central difference?",
+        "some_elements": "It accepts a pull-back that forgets one element. Are all of them tried?",
+    },
+)
+def dot_test(answer: Callable) -> None:
+    """(f, pull_back, x) -> whether they fit."""
+    x = np.array([0.3, -0.8, 1.1, 0.6])
+
+    def accepts(f, pull_back):
+        result = call(answer, f, pull_back, x)
+        if not isinstance(result, bool | np.bool_):
+            raise NotRight("no_answer", kind=type(result).__name__)
+        return bool(result)
+
+    for what, pair in RIGHT_PULL_BACKS.items():
+        if not accepts(*pair):
+            raise NotRight("rejects_right", what=what)
+    for misconception, *pair in WRONG_PULL_BACKS:
+        if accepts(*pair):
+            raise NotRight(misconception)

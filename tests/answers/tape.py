@@ -1,1 +1,364 @@
-"""Soon."""
+"""Answers to the exercises of chapter 03."""
+
+import numpy as np
+from answers import right, wrong
+
+from tapecourse.tape import Tensor, Variable, apply, as_tensor, power
+
+# 3.1: stop here
+
+
+@right("3.1")
+def around_a_copy(x):
+    return Tensor(np.array(x))
+
+
+@right("3.1")
+def unwatched_variable_value(x):
+    return Tensor(as_tensor(x).value)
+
+
+@wrong("3.1", "flows")
+def itself(x):
+    return x
+
+
+@wrong("3.1", "flows")
+def times_one(x):
+    return x * 1.0
+
+
+@wrong("3.1", "flows")
+def only_variables(x):
+    return Tensor(x.numpy()) if isinstance(x, Variable) else x
+
+
+@wrong("3.1", "no_tensor")
+def plain_array(x):
+    return x.numpy()
+
+
+@wrong("3.1", "value")
+def zeros(x):
+    return Tensor(np.zeros_like(x.numpy()))
+
+
+@wrong("3.1", "no_return")
+def nothing(x):
+    Tensor(x.numpy())
+
+
+# 3.2: a new operation
+
+
+@right("3.2")
+def by_the_result(x):
+    x = as_tensor(x)
+    y = apply(np.sqrt, (x, lambda bar: bar * 0.5 / y), name="sqrt")
+    return y
+
+
+@right("3.2")
+def by_the_input(x):
+    def pull_back(bar):
+        return bar * power(x, -0.5) / 2.0
+
+    return apply(lambda array: array**0.5, (x, pull_back))
+
+
+@right("3.2")
+def as_a_power(x):
+    return x**0.5
+
+
+@right("3.2")
+def by_itself(x):
+    return apply(np.sqrt, (x, lambda bar: bar / (2 * by_itself(x))))
+
+
+def with_pull_back(pull_back):
+    """Make a square root with a pull-back of (bar, x, y)."""
+
+    def sqrt(x):
+        y = apply(np.sqrt, (x, lambda bar: pull_back(bar, x, y)))
+        return y
+
+    return sqrt
+
+
+wrong("3.2", "no_bar")(with_pull_back(lambda bar, x, y: 0.5 / y))
+wrong("3.2", "rule")(with_pull_back(lambda bar, x, y: bar / y))
+wrong("3.2", "rule")(with_pull_back(lambda bar, x, y: -bar / (2 * y)))
+wrong("3.2", "rule")(with_pull_back(lambda bar, x, y: bar / (2 * x)))
+wrong("3.2", "rule")(with_pull_back(lambda bar, x, y: bar * y))
+wrong("3.2", "value")(with_pull_back(lambda bar, x, y: bar * x))
+wrong("3.2", "not_recordable")(with_pull_back(lambda bar, x, y: bar * (0.5 / np.sqrt(x.value))))
+wrong("3.2", "not_recordable")(with_pull_back(lambda bar, x, y: Tensor(bar.value / (2 * y.value))))
+wrong("3.2", "raises")(with_pull_back(lambda bar, x, y: bar / (2 * np.sqrt(x))))
+
+
+@wrong("3.2", "not_recorded")
+def around_numpy(x):
+    return Tensor(np.sqrt(x.numpy()))
+
+
+@wrong("3.2", "not_recorded")
+def numpy_alone(x):
+    return np.sqrt(x.numpy())
+
+
+@wrong("3.2", "result")
+def wrong_function(x):
+    y = apply(np.sqrt, (x, lambda bar: bar / (2 * y)))
+    return y + 1.0
+
+
+# 3.3: broadcasting, undone
+
+
+@right("3.3")
+def summed_and_reshaped(bar, shape):
+    padded = (1,) * (bar.ndim - len(shape)) + tuple(shape)
+    axes = tuple(i for i in range(bar.ndim) if padded[i] == 1)
+    return bar.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+@right("3.3")
+def in_loops(bar, shape):
+    result = np.zeros(shape)
+    place = np.broadcast_to(np.arange(result.size).reshape(shape), bar.shape)
+    for where, value in zip(place.ravel(), bar.ravel()):
+        result.flat[where] += value
+    return result
+
+
+@right("3.3")
+def with_the_jacobian(bar, shape):
+    size = int(np.prod(shape))
+    units = np.eye(size).reshape(size, *shape)
+    return np.reshape([np.sum(np.broadcast_to(unit, bar.shape) * bar) for unit in units], shape)
+
+
+@wrong("3.3", "mean")
+def mean_for_sum(bar, shape):
+    padded = (1,) * (bar.ndim - len(shape)) + tuple(shape)
+    axes = tuple(i for i in range(bar.ndim) if padded[i] == 1)
+    return bar.mean(axis=axes, keepdims=True).reshape(shape)
+
+
+@wrong("3.3", "one_copy")
+def first_copy(bar, shape):
+    for _ in range(bar.ndim - len(shape)):
+        bar = bar[0]
+    return bar[tuple(slice(0, n) for n in shape)]
+
+
+@wrong("3.3", "axes_lost")
+def without_keepdims(bar, shape):
+    bar = bar.sum(axis=tuple(range(bar.ndim - len(shape))))
+    return bar.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1))
+
+
+@wrong("3.3", "length_one")
+def only_in_front(bar, shape):
+    return bar.sum(axis=tuple(range(bar.ndim - len(shape))))
+
+
+@wrong("3.3", "in_front")
+def only_length_one(bar, shape):
+    new = bar.ndim - len(shape)
+    return bar.sum(axis=tuple(i + new for i, n in enumerate(shape) if n == 1), keepdims=True)
+
+
+@wrong("3.3", "in_front")
+def nothing_summed(bar, shape):
+    return bar
+
+
+@wrong("3.3", "value")
+def last_axes_for_first(bar, shape):
+    total = bar.sum()
+    return bar if bar.shape == shape else np.full(shape, total)
+
+
+@wrong("3.3", "raises")
+def only_reshaped(bar, shape):
+    return bar.reshape(shape)
+
+
+# 3.4: predict what a fault does
+
+
+@right("3.4")
+def a_list():
+    return ["h", "g", "d", "a"]
+
+
+@right("3.4")
+def a_string():
+    return "adgh"
+
+
+for misconception, letters in [
+    ("complement", set("bcef")),
+    ("intermediate", set("adfgh")),
+    ("constants", set("adg")),
+    ("two_operands", {"h"}),
+    ("two_operands", set("dh")),
+    ("reused", set("abdgh")),
+    ("reused", set("acdefgh")),
+    ("reused", set("abcdefgh")),
+    ("value", set("afgh")),
+    ("no_letters", {"x", "w"}),
+    ("no_letters", [1, 4, 7, 8]),
+    ("no_letters", True),
+]:
+    wrong("3.4", misconception)(lambda letters=letters: letters)
+
+
+# 3.5: the pull-back of a running sum
+
+
+@right("3.5")
+def total_minus_what_was_before(x):
+    def pull_back(bar):
+        values = bar.numpy()
+        return Tensor(values.sum() - np.cumsum(values) + values)
+
+    return apply(np.cumsum, (x, pull_back))
+
+
+@right("3.5")
+def triangle(x):
+    return np.tril(np.ones((len(x), len(x)))) @ x
+
+
+@right("3.5")
+def turned(x):
+    return apply(np.cumsum, (as_tensor(x), lambda bar: turned(bar[::-1])[::-1]), name="cumsum")
+
+
+def running_sum(pull_back):
+    """Make a running sum with a pull-back of an array."""
+    return lambda x: apply(np.cumsum, (x, lambda bar: Tensor(pull_back(bar.value))))
+
+
+wrong("3.5", "not_transposed")(running_sum(np.cumsum))
+wrong("3.5", "not_turned_back")(running_sum(lambda bar: np.cumsum(bar[::-1])))
+wrong("3.5", "identity")(running_sum(lambda bar: bar))
+wrong("3.5", "all_the_same")(running_sum(lambda bar: np.full(bar.shape, bar.sum())))
+wrong("3.5", "off_by_one")(running_sum(lambda bar: np.cumsum(bar[::-1])[::-1] - bar))
+wrong("3.5", "value")(running_sum(lambda bar: np.cumsum(bar)[::-1] * 2))
+wrong("3.5", "not_recorded")(lambda x: Tensor(np.cumsum(x.numpy())))
+wrong("3.5", "result")(lambda x: apply(np.cumprod, (x, lambda bar: bar)))
+
+
+# 3.6: a test that finds faults
+
+
+@right("3.6")
+def many_random_pairs(f, pull_back, x):
+    random = np.random.default_rng()
+    for _ in range(5):
+        u, bar = random.normal(size=x.shape), random.normal(size=f(x).shape)
+        left = bar @ (f(x + 1e-6 * u) - f(x - 1e-6 * u)) / 2e-6
+        size = abs(bar) @ abs(f(x + 1e-6 * u) - f(x - 1e-6 * u)) / 2e-6
+        if abs(left - pull_back(x, bar) @ u) > 1e-5 * size:
+            return False
+    return True
+
+
+@right("3.6")
+def whole_jacobian(f, pull_back, x):
+    h, n, m = 1e-6, len(x), len(f(x))
+    columns = [(f(x + h * unit) - f(x - h * unit)) / (2 * h) for unit in np.eye(n)]
+    rows = [pull_back(x, unit) for unit in np.eye(m)]
+    return np.allclose(np.transpose(columns), rows, rtol=1e-4, atol=1e-5 * np.max(np.abs(columns)))
+
+
+@right("3.6")
+def forward_difference(f, pull_back, x):
+    random = np.random.default_rng(3)
+    u, bar = random.uniform(1, 2, x.shape), random.uniform(1, 2, f(x).shape)
+    left = bar @ (f(x + 1e-7 * u) - f(x)) / 1e-7
+    size = abs(bar) @ abs(f(x + 1e-7 * u) - f(x)) / 1e-7
+    return abs(left - pull_back(x, bar) @ u) < 1e-4 * size
+
+
+def dot(f, pull_back, x, u=None, bar=None, h=1e-5):
+    """Return both sides of the dot test."""
+    random = np.random.default_rng(0)
+    u = random.normal(size=x.shape) if u is None else u
+    bar = random.normal(size=f(x).shape) if bar is None else bar
+    return bar @ (f(x + h * u) - f(x - h * u)) / (2 * h), pull_back(x, bar) @ u
+
+
+@wrong("3.6", "ones_as_bar")
+def bar_of_ones(f, pull_back, x):
+    left, other = dot(f, pull_back, x, bar=np.ones_like(f(x)))
+    return abs(left - other) <= 1e-6 * abs(left)
+
+
+@wrong("3.6", "ones_as_direction")
+def direction_of_ones(f, pull_back, x):
+    left, other = dot(f, pull_back, x, u=np.ones_like(x))
+    return abs(left - other) <= 1e-6 * abs(left)
+
+
+@wrong("3.6", "absolute")
+def with_allclose(f, pull_back, x):
+    return np.isclose(*dot(f, pull_back, x), rtol=1e-5, atol=1e-5)
+
+
+@wrong("3.6", "rejects_right")
+def absolute_and_strict(f, pull_back, x):
+    left, other = dot(f, pull_back, x)
+    return abs(left - other) < 1e-8
+
+
+@wrong("3.6", "rejects_right")
+def equal_to_the_last_bit(f, pull_back, x):
+    left, other = dot(f, pull_back, x)
+    return left == other
+
+
+@wrong("3.6", "rejects_right")
+def step_too_small(f, pull_back, x):
+    left, other = dot(f, pull_back, x, h=1e-15)
+    return abs(left - other) <= 1e-6 * abs(left)
+
+
+@wrong("3.6", "accepts_all")
+def always_true(f, pull_back, x):
+    return True
+
+
+@wrong("3.6", "accepts_all")
+def compares_with_itself(f, pull_back, x):
+    _, other = dot(f, pull_back, x)
+    return bool(other == other)
+
+
+@wrong("3.6", "accepts_all")
+def sizes_alone(f, pull_back, x):
+    left, other = dot(f, pull_back, x)
+    return abs(abs(left) - abs(other)) <= 1e-6 * abs(left)
+
+
+@wrong("3.6", "too_loose")
+def loose(f, pull_back, x):
+    left, other = dot(f, pull_back, x)
+    return abs(left - other) <= 0.1 * abs(left)
+
+
+@wrong("3.6", "some_elements")
+def first_elements_only(f, pull_back, x):
+    columns = [(f(x + 1e-6 * e) - f(x - 1e-6 * e)) / 2e-6 for e in np.eye(len(x))[:3]]
+    rows = [pull_back(x, e)[:3] for e in np.eye(len(f(x)))]
+    return np.allclose(np.transpose(columns), rows, rtol=1e-4, atol=1e-5 * np.max(np.abs(columns)))
+
+
+@wrong("3.6", "no_answer")
+def the_difference(f, pull_back, x):
+    left, other = dot(f, pull_back, x)
+    return left - other
