@@ -1,1 +1,399 @@
-"""Soon."""
+"""Answers to the exercises of chapter 04."""
+
+import numpy as np
+from answers import right, wrong
+from scipy.special import xlogy
+
+import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
+import tensorflow as tf
+
+# 4.1: which are None?
+
+
+@right("4.1")
+def a_list():
+    return ["g", "f", "e", "c", "a"]
+
+
+@right("4.1")
+def a_string():
+    return "acefg"
+
+
+for misconception, letters in [
+    ("complement", "bdh"),
+    ("half_a_path", "acdefg"),
+    ("half_a_path", "acefgh"),
+    ("watch", "abcefg"),
+    ("watch", "cefg"),
+    ("watch", ""),
+    ("integers", "aefg"),
+    ("trainable", "acfg"),
+    ("rebinding", "aceg"),
+    ("steps", "acef"),
+    ("no_letters", [True, False]),
+    ("no_letters", 5),
+]:
+    wrong("4.1", misconception)(lambda letters=letters: letters)
+
+
+# 4.2: repair a slope
+
+
+@right("4.2")
+def with_a_variable(x):
+    x = tf.Variable(tf.cast(x, tf.float32))
+    with tf.GradientTape() as tape:
+        y = tf.square(x) * tf.math.sin(x)
+    return tape.gradient(y, x).numpy()
+
+
+@right("4.2")
+def one_at_a_time(x):
+    x = np.array(x, float)
+    slopes = np.empty_like(x)
+    for index in np.ndindex(x.shape):
+        at = tf.constant(x[index])
+        with tf.GradientTape() as tape:
+            tape.watch(at)
+            y = at * at * tf.sin(at)
+        slopes[index] = tape.gradient(y, at)
+    return slopes
+
+
+@wrong("4.2", "none")
+def as_given(x):
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        y = x**2 * np.sin(x)
+    return tape.gradient(y, x)
+
+
+@wrong("4.2", "none")
+def watched_too_late(x):
+    x = tf.constant(np.asarray(x, float))
+    with tf.GradientTape() as tape:
+        y = x**2 * tf.sin(x)
+        tape.watch(x)
+    return tape.gradient(y, x)
+
+
+@wrong("4.2", "numpy_path")
+def only_watched(x):
+    x = tf.constant(np.asarray(x, float))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = x**2 * np.sin(x)
+    return tape.gradient(y, x)
+
+
+@wrong("4.2", "integer")
+def floats_only(x):
+    if isinstance(x, int):
+        x = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = x * x
+        return tape.gradient(y, x)
+    return with_a_variable(x)
+
+
+@wrong("4.2", "summed")
+def sum_of_slopes(x):
+    return tf.reduce_sum(with_a_variable(x))
+
+
+@wrong("4.2", "value")
+def returns_the_value(x):
+    x = tf.cast(x, tf.float32)
+    return x**2 * tf.sin(x)
+
+
+# 4.3: a Jacobian, row by row
+
+
+@right("4.3")
+def of_the_library(f, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    return tape.jacobian(y, x)
+
+
+@right("4.3")
+def by_columns(f, x):
+    columns = []
+    for unit in tf.eye(len(x), dtype=x.dtype):
+        with tf.autodiff.ForwardAccumulator(x, unit) as forward:
+            y = f(x)
+        columns.append(forward.jvp(y).numpy())
+    return np.transpose(columns)
+
+
+@right("4.3")
+def by_seeds(f, x):
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = f(x)
+    return [tape.gradient(y, x, unit) for unit in tf.eye(len(y), dtype=y.dtype)]
+
+
+@wrong("4.3", "summed")
+def one_gradient(f, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    return tape.gradient(y, x)
+
+
+@wrong("4.3", "transposed")
+def columns_as_rows(f, x):
+    return tf.transpose(of_the_library(f, x))
+
+
+@wrong("4.3", "diagonal")
+def own_input_only(f, x):
+    return tf.linalg.diag_part(of_the_library(f, x))[:, None] * np.eye(len(f(x)), len(x))
+
+
+@wrong("4.3", "none")
+def indexed_outside(f, x):
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = f(x)
+    return [tape.gradient(y[i], x) for i in range(len(y))]
+
+
+@wrong("4.3", "raises")
+def stacked_none(f, x):
+    return tf.stack(indexed_outside(f, x))
+
+
+@wrong("4.3", "raises")
+def not_persistent(f, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = tf.unstack(f(x))
+    return [tape.gradient(output, x) for output in outputs]
+
+
+@wrong("4.3", "shape_of_jacobian")
+def flat(f, x):
+    return tf.reshape(of_the_library(f, x), [-1])
+
+
+@wrong("4.3", "value")
+def twice_the_jacobian(f, x):
+    return 2 * of_the_library(f, x)
+
+
+# 4.4: a gradient of your own
+
+
+@right("4.4")
+def decorated(x):
+    @tf.custom_gradient
+    def operation(x):
+        def pull_back(bar):
+            return tf.maximum(tf.minimum(bar, 1.0), -1.0)
+
+        return x, pull_back
+
+    return operation(x)
+
+
+@tf.custom_gradient
+def made_before(x):
+    return x * 1.0, lambda bar: tf.sign(bar) * tf.minimum(tf.abs(bar), 1.0)
+
+
+right("4.4")(made_before)
+
+
+def pulled_back(pull_back):
+    """Make an identity with a pull-back."""
+
+    @tf.custom_gradient
+    def operation(x):
+        return tf.identity(x), pull_back
+
+    return operation
+
+
+wrong("4.4", "no_effect")(pulled_back(lambda bar: bar))
+wrong("4.4", "no_effect")(tf.identity)
+wrong("4.4", "zero")(pulled_back(lambda bar: tf.where(tf.abs(bar) <= 1, bar, 0.0)))
+wrong("4.4", "whole")(pulled_back(lambda bar: tf.clip_by_norm(bar, 1.0)))
+wrong("4.4", "whole")(pulled_back(lambda bar: bar / tf.reduce_max(tf.abs(bar))))
+wrong("4.4", "only_sign")(pulled_back(tf.sign))
+wrong("4.4", "one_side")(pulled_back(lambda bar: tf.minimum(bar, 1.0)))
+wrong("4.4", "value")(pulled_back(tf.tanh))
+wrong("4.4", "clips_value")(lambda x: tf.clip_by_value(x, -1.0, 1.0))
+wrong("4.4", "no_path")(tf.stop_gradient)
+wrong("4.4", "no_path")(lambda x: x.numpy())
+
+
+@wrong("4.4", "raises")
+def only_the_value(x):
+    return tf.custom_gradient(lambda x: x)(x)
+
+
+# 4.5: both branches
+
+
+@right("4.5")
+def guarded_by_ones(p):
+    guarded = tf.where(p == 0, tf.ones_like(p), p)
+    return -p * tf.math.log(guarded) * tf.cast(p > 0, p.dtype)
+
+
+@right("4.5")
+def of_the_library(p):
+    return -tf.math.xlogy(p, p)
+
+
+@right("4.5")
+def own_gradient(p):
+    @tf.custom_gradient
+    def operation(p):
+        log = tf.where(p > 0, tf.math.log(p), -1.0)
+        return tf.where(p > 0, -p * log, 0.0), lambda bar: bar * (-log - 1)
+
+    return operation(p)
+
+
+@wrong("4.5", "not_finite")
+def obvious(p):
+    return tf.where(p > 0, -p * tf.math.log(p), 0.0)
+
+
+@wrong("4.5", "not_finite")
+def mended_outside(p):
+    terms = -p * tf.math.log(p)
+    return tf.where(tf.math.is_nan(terms), 0.0, terms)
+
+
+@wrong("4.5", "result")
+def limited_from_below(p):
+    p = tf.maximum(p, 1e-7)
+    return -p * tf.math.log(p)
+
+
+@wrong("4.5", "result")
+def no_minus(p):
+    return tf.math.xlogy(p, p)
+
+
+@wrong("4.5", "leaks")
+def with_an_epsilon(p):
+    return -p * tf.math.log(p + 1e-12)
+
+
+@wrong("4.5", "leaks")
+def limited_inside(p):
+    return -p * tf.math.log(tf.maximum(p, 1e-12))
+
+
+@wrong("4.5", "changed")
+def logarithm_held_still(p):
+    return -p * tf.stop_gradient(tf.math.log(tf.where(p > 0, p, 1.0)))
+
+
+@wrong("4.5", "no_path")
+def in_numpy(p):
+    return -xlogy(p, p)
+
+
+# 4.6: a Hessian without the matrix
+
+
+@right("4.6")
+def forward_over_reverse(f, x, v):
+    with tf.autodiff.ForwardAccumulator(x, v) as forward:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = f(x)
+        gradient = tape.gradient(y, x)
+    return forward.jvp(gradient)
+
+
+@right("4.6")
+def by_output_gradients(f, x, v):
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = f(x)
+        gradient = inner.gradient(y, x)
+    return outer.gradient(gradient, x, output_gradients=v)
+
+
+@right("4.6")
+def with_the_matrix(f, x, v):
+    return tf.linalg.matvec(hessian(f, x), v)
+
+
+def hessian(f, x):
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = f(x)
+        gradient = inner.gradient(y, x)
+    return outer.jacobian(gradient, x)
+
+
+wrong("4.6", "hessian_itself")(lambda f, x, v: hessian(f, x))
+
+
+@wrong("4.6", "none")
+def gradient_outside(f, x, v):
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = f(x)
+    return outer.gradient(inner.gradient(y, x), x, output_gradients=v)
+
+
+@wrong("4.6", "first")
+def gradient_times_v(f, x, v):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    return tape.gradient(y, x) * v
+
+
+@wrong("4.6", "no_v")
+def without_v(f, x, v):
+    return by_output_gradients(f, x, tf.ones_like(v))
+
+
+@wrong("4.6", "no_v")
+def v_afterwards(f, x, v):
+    return by_output_gradients(f, x, tf.ones_like(v)) * v
+
+
+@wrong("4.6", "diagonal")
+def diagonal_times_v(f, x, v):
+    return tf.linalg.diag_part(hessian(f, x)) * v
+
+
+@wrong("4.6", "twice")
+def both_halves(f, x, v):
+    matrix = hessian(f, x)
+    return tf.linalg.matvec(matrix + tf.transpose(matrix), v)
+
+
+@wrong("4.6", "value")
+def squared_gradient(f, x, v):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    gradient = tape.gradient(y, x)
+    return gradient * tf.reduce_sum(gradient * v)
+
+
+@wrong("4.6", "shape")
+def quadratic_form(f, x, v):
+    return tf.reduce_sum(v * by_output_gradients(f, x, v))
