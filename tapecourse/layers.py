@@ -12,12 +12,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     Keras's layer trains in a dozen operations, and their gradients in as many again; this one's
     is a single one, with a single gradient. Outputs, gradients and moving averages are the same.
-    Inference, and any type but float32, is left to Keras.
+    Inference, also of a frozen layer, and any type but float32 are left to Keras.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Normalize (n, channels) or (n, height, width, channels)."""
-        if not training or inputs.dtype != tf.float32:
+        if not (training and self.trainable) or inputs.dtype != tf.float32:
             return super().call(inputs, training=training)
         images = inputs if inputs.shape.rank == 4 else inputs[:, tf.newaxis, tf.newaxis, :]
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(

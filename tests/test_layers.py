@@ -54,3 +54,15 @@ def test_float64_is_left_to_keras():
         train_once(keras.layers.BatchNormalization, inputs, "float64"),
     ):
         np.testing.assert_array_equal(ours, keras_own)
+
+
+def test_a_frozen_layer_stays_as_it_is():
+    inputs = tf.constant(np.random.default_rng(0).normal(size=(8, 3)), tf.float32)
+    outputs = []
+    for layer in (FusedBatchNormalization(), keras.layers.BatchNormalization()):
+        layer.build(inputs.shape)
+        layer.trainable = False
+        before = layer.get_weights()
+        outputs.append(layer(inputs, training=True))
+        np.testing.assert_array_equal(layer.get_weights(), before)
+    np.testing.assert_array_equal(*outputs)

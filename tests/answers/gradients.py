@@ -248,7 +248,7 @@ def guarded_by_ones(p):
 
 
 @right("4.5")
-def of_the_library(p):
+def by_xlogy(p):
     return -tf.math.xlogy(p, p)
 
 

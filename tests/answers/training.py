@@ -1,1 +1,455 @@
-"""Soon."""
+"""Answers to the exercises of chapter 05."""
+
+import numpy as np
+import pandas as pd
+from answers import right, wrong
+
+import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
+import keras
+import tensorflow as tf
+
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+# 5.1: the mean of an epoch
+
+
+@right("5.1")
+def average(losses, sizes):
+    return np.average(losses, weights=sizes)
+
+
+@right("5.1")
+def in_a_loop(losses, sizes):
+    total = images = 0
+    for loss, size in zip(losses, sizes):
+        total += loss * size
+        images += size
+    return total / images
+
+
+@right("5.1")
+def as_tensors(losses, sizes):
+    weights = tf.cast(sizes, tf.float32) / float(np.sum(sizes))
+    return tf.tensordot(tf.cast(losses, tf.float32), weights, 1)
+
+
+wrong("5.1", "unweighted")(lambda losses, sizes: np.mean(losses))
+wrong("5.1", "total")(lambda losses, sizes: np.dot(losses, sizes))
+wrong("5.1", "total")(lambda losses, sizes: sum(losses))
+wrong("5.1", "largest")(lambda losses, sizes: np.dot(losses, sizes) / (len(sizes) * max(sizes)))
+wrong("5.1", "weights_only")(lambda losses, sizes: np.mean(np.multiply(losses, sizes)))
+wrong("5.1", "value")(lambda losses, sizes: np.median(losses) * 1.1)
+
+
+# 5.2: where each point belongs
+
+
+@right("5.2")
+def in_loops(sizes, epochs):
+    steps, means, validations, seen, n = [], [], [], 0, sum(sizes)
+    for epoch in range(epochs):
+        for size in sizes:
+            steps.append(seen / n)
+            seen += size
+        means.append((epoch + epoch + 1) / 2)
+        validations.append(epoch + 1)
+    return steps, means, validations
+
+
+@right("5.2")
+def in_arrays(sizes, epochs):
+    all_sizes = np.tile(sizes, epochs)
+    steps = (np.cumsum(all_sizes) - all_sizes) / np.sum(sizes)
+    return [steps, np.arange(epochs) + np.float32(0.5), np.arange(1, epochs + 1)]
+
+
+def placed(steps=None, means=None, validations=None):
+    """Make an answer that is right but for some of its lists."""
+
+    def answer(sizes, epochs):
+        parts = in_arrays(sizes, epochs)
+        for i, part in enumerate((steps, means, validations)):
+            parts[i] = part(np.array(sizes), epochs) if part else parts[i]
+        return parts
+
+    return answer
+
+
+def after_each_step(sizes, epochs):
+    return np.cumsum(np.tile(sizes, epochs)) / sizes.sum()
+
+
+def counted_steps(sizes, epochs):
+    return np.arange(len(sizes) * epochs) / len(sizes)
+
+
+wrong("5.2", "after")(placed(steps=after_each_step))
+wrong("5.2", "equal_steps")(placed(steps=counted_steps))
+wrong("5.2", "not_in_epochs")(placed(steps=lambda s, e: np.arange(len(s) * e)))
+wrong("5.2", "not_in_epochs")(placed(steps=lambda s, e: in_arrays(s, e)[0] * s.sum()))
+wrong("5.2", "first_epoch_only")(
+    placed(steps=lambda s, e: np.tile((np.cumsum(s) - s) / s.sum(), e))
+)
+wrong("5.2", "counted")(placed(steps=lambda s, e: (np.cumsum(s)[:-1] - s[:-1]) / s.sum()))
+wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(1, e + 1)))
+wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(e)))
+wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e)))
+wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e) + 0.5))
+wrong("5.2", "value")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
+wrong("5.2", "three_lists")(lambda sizes, epochs: in_arrays(sizes, epochs)[:2])
+
+
+# 5.3: repair a training step
+
+
+def step_maker(step):
+    """Make an answer of a function (model, optimizer, images, labels) -> loss."""
+
+    def make_step(model, optimizer):
+        optimizer.build(model.trainable_variables)
+        return lambda images, labels: step(model, optimizer, images, labels)
+
+    return make_step
+
+
+@right("5.3")
+@step_maker
+def mean_of_the_function(model, optimizer, images, labels):
+    with tf.GradientTape() as tape:
+        logits = model(images, training=True)
+        losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        loss = tf.reduce_mean(losses)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+    return loss
+
+
+@right("5.3")
+def compiled(model, optimizer):
+    optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def step(images, labels):
+        with tf.GradientTape() as tape:
+            log = tf.nn.log_softmax(model(images, training=True))
+            loss = -tf.reduce_mean(tf.gather(log, labels, batch_dims=1))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        return loss
+
+    return step
+
+
+@right("5.3")
+@step_maker
+def with_softmax(model, optimizer, images, labels):
+    with tf.GradientTape() as tape:
+        probabilities = tf.nn.softmax(model(images, training=True))
+        loss = keras.losses.SparseCategoricalCrossentropy()(labels, probabilities)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss.numpy()
+
+
+@wrong("5.3", "logits")
+@step_maker
+def as_given(model, optimizer, images, labels):
+    with tf.GradientTape() as tape:
+        outputs = model(images)
+        losses = keras.losses.sparse_categorical_crossentropy(labels, outputs)
+    gradients = tape.gradient(losses, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return tf.reduce_mean(losses)
+
+
+@wrong("5.3", "logits")
+@step_maker
+def as_probabilities(model, optimizer, images, labels):
+    with tf.GradientTape() as tape:
+        loss_function = keras.losses.SparseCategoricalCrossentropy()
+        loss = loss_function(labels, model(images, training=True))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss
+
+
+@wrong("5.3", "training")
+@step_maker
+def without_training(model, optimizer, images, labels):
+    with tf.GradientTape() as tape:
+        loss = CROSS_ENTROPY(labels, model(images))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss
+
+
+def variant(divide=1.0, of_loss=tf.reduce_mean, of_gradient=tf.reduce_mean, sign=1.0, late=False):
+    """Make a step with faults in its loss or gradient."""
+
+    @step_maker
+    def step(model, optimizer, images, labels):
+        with tf.GradientTape() as tape:
+            logits = model(images, training=True)
+            losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+            loss = of_gradient(losses) * sign
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply([g / divide for g in gradients], model.trainable_variables)
+        if late:
+            return CROSS_ENTROPY(labels, model(images, training=False))
+        return of_loss(losses)
+
+    return step
+
+
+wrong("5.3", "summed_loss")(variant(of_loss=tf.reduce_sum, of_gradient=tf.reduce_sum))
+wrong("5.3", "summed_gradient")(variant(of_gradient=tf.reduce_sum))
+wrong("5.3", "summed_gradient")(variant(of_gradient=tf.identity))
+wrong("5.3", "uphill")(variant(sign=-1.0))
+wrong("5.3", "value")(variant(divide=3.0))
+wrong("5.3", "loss")(variant(late=True))
+
+
+@wrong("5.3", "no_update")
+@step_maker
+def only_looks(model, optimizer, images, labels):
+    return CROSS_ENTROPY(labels, model(images, training=True))
+
+
+@wrong("5.3", "no_step")
+def returns_a_loss(model, optimizer):
+    return 0.5
+
+
+@wrong("5.3", "no_return")
+def step_without_return(model, optimizer):
+    make = mean_of_the_function(model, optimizer)
+
+    def step(images, labels):
+        make(images, labels)
+
+    return step
+
+
+# 5.4: train only the last layer
+
+
+@right("5.4")
+def frozen(model, optimizer):
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    variables = model.trainable_variables
+    optimizer.build(variables)
+
+    def step(images, labels):
+        with tf.GradientTape() as tape:
+            loss = CROSS_ENTROPY(labels, model(images))
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    return step
+
+
+@right("5.4")
+def features_first(model, optimizer):
+    features = keras.Sequential(model.layers[:-1])
+    last = model.layers[-1]
+    optimizer.build(last.trainable_variables)
+
+    def step(images, labels):
+        inputs = features(images, training=False)
+        with tf.GradientTape() as tape:
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, last(inputs))
+            loss = tf.reduce_mean(losses)
+        gradients = tape.gradient(loss, last.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, last.trainable_variables))
+        return loss
+
+    return step
+
+
+def last_layer_step(choose, training=False, weight=1.0):
+    """Make a step of the variables that `choose` takes from a model."""
+
+    def make_step(model, optimizer):
+        variables = choose(model)
+        optimizer.build(variables)
+
+        def step(images, labels):
+            with tf.GradientTape() as tape:
+                loss = CROSS_ENTROPY(labels, model(images, training=training))
+                weighted = loss * weight
+            optimizer.apply(tape.gradient(weighted, variables), variables)
+            return loss
+
+        return step
+
+    return make_step
+
+
+def last_variables(model):
+    return model.layers[-1].trainable_variables
+
+
+wrong("5.4", "others")(last_layer_step(lambda model: model.trainable_variables))
+wrong("5.4", "others")(last_layer_step(lambda model: model.trainable_variables[2:]))
+wrong("5.4", "statistics")(last_layer_step(last_variables, training=True))
+wrong("5.4", "one_variable")(last_layer_step(lambda model: model.trainable_variables[-1:]))
+wrong("5.4", "value")(last_layer_step(last_variables, weight=8.0))
+wrong("5.4", "no_update")(lambda m, o: lambda x, y: CROSS_ENTROPY(y, m(x, training=False)))
+wrong("5.4", "no_step")(lambda model, optimizer: None)
+
+
+@wrong("5.4", "loss")
+def loss_after_the_update(model, optimizer):
+    step = frozen(model, optimizer)
+
+    def late(images, labels):
+        step(images, labels)
+        return CROSS_ENTROPY(labels, model(images))
+
+    return late
+
+
+# 5.5: how good is it?
+
+
+@right("5.5")
+def by_predict(model, images, labels, batch_size):
+    logits = model.predict(images, batch_size=batch_size, verbose=0)
+    return np.mean(logits.argmax(axis=1) == labels)
+
+
+@right("5.5")
+def by_dataset(model, images, labels, batch_size):
+    right = tf.constant(0.0)
+    for x, y in tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch_size):
+        right += tf.reduce_sum(tf.cast(tf.argmax(model(x), 1) == y, tf.float32))
+    return right / len(labels)
+
+
+@right("5.5")
+def weighted(model, images, labels, batch_size):
+    shares, sizes = [], []
+    for i in range(0, len(images), batch_size):
+        x, y = images[i : i + batch_size], labels[i : i + batch_size]
+        shares.append(np.mean(model(x, training=False).numpy().argmax(-1) == y))
+        sizes.append(len(y))
+    return np.average(shares, weights=sizes)
+
+
+def batches_of(images, labels, batch_size):
+    for i in range(0, len(images), batch_size):
+        yield images[i : i + batch_size], labels[i : i + batch_size]
+
+
+def hits(model, batch, training=False, axis=-1):
+    x, y = batch
+    return np.argmax(model(x, training=training), axis=axis) == y
+
+
+@wrong("5.5", "mean_of_batches")
+def mean_of_means(model, *data):
+    return np.mean([hits(model, batch).mean() for batch in batches_of(*data)])
+
+
+@wrong("5.5", "training_mode")
+def in_training_mode(model, *data):
+    return np.concatenate(
+        [hits(model, batch, training=True) for batch in batches_of(*data)]
+    ).mean()
+
+
+@wrong("5.5", "last_batch")
+def full_batches_only(model, images, labels, batch_size):
+    n = len(images) // batch_size * batch_size
+    return by_predict(model, images[:n], labels[:n], batch_size)
+
+
+@wrong("5.5", "last_batch")
+def divided_by_all(model, images, labels, batch_size):
+    n = len(images) // batch_size * batch_size
+    return full_batches_only(model, images, labels, batch_size) * n / len(images)
+
+
+@wrong("5.5", "full_batches")
+def divided_by_steps(model, images, labels, batch_size):
+    found = [
+        hits(model, batch).sum() / batch_size for batch in batches_of(images, labels, batch_size)
+    ]
+    return np.mean(found)
+
+
+wrong("5.5", "percent")(lambda *data: 100 * by_predict(*data))
+wrong("5.5", "number")(lambda *data: by_predict(*data) * len(data[2]))
+wrong("5.5", "errors")(lambda *data: 1 - by_predict(*data))
+
+
+@wrong("5.5", "value")
+def first_batch_only(model, *data):
+    return hits(model, next(batches_of(*data))).mean()
+
+
+# 5.6: a mean that doesn't lag
+
+
+@right("5.6")
+def with_pandas(losses, window):
+    return pd.Series(losses).rolling(window, center=True, min_periods=1).mean()
+
+
+@right("5.6")
+def by_convolution(losses, window):
+    ones = np.ones(window)
+    return np.convolve(losses, ones, "same") / np.convolve(np.ones(len(losses)), ones, "same")
+
+
+@right("5.6")
+def in_float32(losses, window):
+    half, losses = window // 2, np.asarray(losses, "float32")
+    starts = [max(0, i - half) for i in range(len(losses))]
+    return [losses[start : i + half + 1].mean() for i, start in enumerate(starts)]
+
+
+@wrong("5.6", "lags")
+def trailing(losses, window):
+    return pd.Series(losses).rolling(window, min_periods=1).mean()
+
+
+@wrong("5.6", "leads")
+def leading(losses, window):
+    return trailing(losses[::-1], window)[::-1]
+
+
+@wrong("5.6", "zeros")
+def zero_padded(losses, window):
+    return np.convolve(losses, np.ones(window) / window, "same")
+
+
+@wrong("5.6", "short")
+def whole_windows_only(losses, window):
+    return np.convolve(losses, np.ones(window) / window, "valid")
+
+
+@wrong("5.6", "ends")
+def ends_as_they_are(losses, window):
+    half, smoothed = window // 2, np.array(losses)
+    for i in range(half, len(losses) - half):
+        smoothed[i] = np.mean(losses[i - half : i + half + 1])
+    return smoothed
+
+
+@wrong("5.6", "ends")
+def negative_start(losses, window):
+    half = window // 2
+    return [np.mean(losses[i - half : i + half + 1]) for i in range(len(losses))]
+
+
+@wrong("5.6", "width")
+def last_one_left_out(losses, window):
+    half = window // 2
+    return [np.mean(losses[max(0, i - half) : max(1, i + half)]) for i in range(len(losses))]
+
+
+@wrong("5.6", "width")
+def exponential(losses, window):
+    return pd.Series(losses).ewm(span=window).mean()
