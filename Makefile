@@ -7,10 +7,10 @@ INSTALLED := $(VENV)/.installed
 CHAPTER := notebooks/05_training_loop.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lab export bench lock
+.PHONY: help train test lab export exercises bench lock
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: $(INSTALLED)  ## train the CNN of chapter 05 into runs/train; ARGS="-p epochs 3" sets parameters
 	@$(PY) -m tapecourse.run $(CHAPTER) runs/train $(ARGS)
@@ -23,6 +23,11 @@ lab: $(INSTALLED)  ## open the course in JupyterLab
 
 export: $(INSTALLED)  ## write tapecourse/ from the notebooks' "#| export" cells
 	@$(PY) -m tapecourse.export
+
+exercises: $(INSTALLED)  ## write exercises/ from solutions/, and tell nbgrader's gradebook
+	@for chapter in $(notdir $(wildcard solutions/*)); do \
+		$(PY) -m nbgrader generate_assignment $$chapter --force --log-level WARN || exit 1; done
+	@echo "exercises/ is what solutions/ says."
 
 bench: $(INSTALLED)  ## time the training steps and the tapes side by side into runs/bench*.csv
 	@$(PY) tests/benchmarks/training_steps.py $(ARGS)
