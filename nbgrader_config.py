@@ -9,7 +9,7 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.preprocessors import Execute, OverwriteCells
 from sqlalchemy.exc import SAWarning
-from tapecourse.grading import ExecuteEach, RestoreChecks
+from tapecourse.grading import ExecuteEach, RestoreCells
 
 c = get_config()  # noqa: F821  nbgrader defines it
 
@@ -41,9 +41,8 @@ c.TagRemovePreprocessor.remove_cell_tags = ["explanation"]
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError  # your code here"}
 
 # One broken answer costs its own points and no others.
-replaced = {Execute: ExecuteEach, OverwriteCells: RestoreChecks}
+replaced = {Execute: ExecuteEach, OverwriteCells: RestoreCells}
 for step in ("sanitize_preprocessors", "autograde_preprocessors"):
     usual = getattr(Autograde, step).default()
     c.Autograde[step] = [replaced.get(preprocessor, preprocessor) for preprocessor in usual]
-c.OverwriteCells.add_missing_cells = True
 c.Execute.timeout = 60  # seconds a cell; the slowest solution takes about ten

@@ -1,7 +1,7 @@
 """What grading adds to nbgrader, so that one broken answer costs its own points and no others.
 
-nbgrader by itself stops where a kernel dies, gives full points to a check that never ran, and puts
-back a deleted check only below cells that still exist. See nbgrader_config.py.
+nbgrader by itself stops where a kernel dies, gives full points to a check that never ran, and
+fails where cells were deleted or pasted a second time. See nbgrader_config.py.
 """
 
 from typing import Any
@@ -9,32 +9,79 @@ from typing import Any
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
-from nbgrader.preprocessors import Execute, OverwriteCells
+from nbformat.v4 import new_code_cell, new_output
+from nbgrader.api import Gradebook, Notebook
+from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked
 
-__all__ = ["ExecuteEach", "RestoreChecks"]
+__all__ = ["ExecuteEach", "RestoreCells"]
 
 
-class RestoreChecks(OverwriteCells):
-    """Restores changed checks, as nbgrader does, and puts a deleted one below its answer."""
+class RestoreCells(NbGraderPreprocessor):
+    """Makes all but the answers what was released: changed cells, deleted ones, and metadata.
 
-    def add_missing_grade_cells(
+    It stands in for nbgrader's OverwriteCells, which trusts a submission's metadata.
+    """
+
+    def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
-        """Add each check that the submission lacks, below its answer or else at the end."""
-        released = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
-        sources = {cell.name: cell for cell in released.source_cells}
-        for check in released.grade_cells:
-            names = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in nb.cells]
-            if check.name not in names:
-                answer = check.name.replace("check", "answer")
-                place = names.index(answer) + 1 if answer in names else len(names)
-                cell = self.missing_cell_transform(sources[check.name], check.max_score)
-                cell.id = check.name
-                cell.source = sources[check.name].source  # without a notice: it is a check as ever
-                nb.cells.insert(place, cell)
+        """Restore a submitted notebook."""
+        where = resources["nbgrader"]
+        with Gradebook(where["db_url"]) as gradebook:
+            released = released_cells(
+                gradebook.find_notebook(where["notebook"], where["assignment"])
+            )
+        found = set()
+        for number, cell in enumerate(nb.cells):
+            name = cell.metadata.pop("nbgrader", {}).get("grade_id")
+            if name in released:
+                found.add(name)
+                original = released[name]
+                if original.metadata.nbgrader.solution:
+                    original.source = cell.source
+                nb.cells[number] = original
+        for name in reversed(released):  # of those put on top, the last one stays there
+            if name not in found and released[name].metadata.nbgrader.locked:
+                put_back(nb, name, released[name])
         return nb, resources
+
+
+def released_cells(notebook: Notebook) -> dict[str, NotebookNode]:
+    """Make the cells of a released notebook that nbgrader knows, by name, in their order."""
+    points = {check.name: check.max_score for check in notebook.grade_cells}
+    answers = {answer.name for answer in notebook.solution_cells}
+    cells = {}
+    for source in notebook.source_cells:
+        metadata = {
+            "cell_type": source.cell_type,
+            "checksum": source.checksum,
+            "grade": source.name in points,
+            "grade_id": source.name,
+            "locked": source.locked,
+            "schema_version": 3,
+            "solution": source.name in answers,
+            "task": False,
+        }
+        if source.name in points:
+            metadata["points"] = points[source.name]
+        cells[source.name] = new_code_cell(
+            source.source, id=source.name, metadata={"nbgrader": metadata}
+        )
+    return cells
+
+
+def put_back(nb: NotebookNode, name: str, original: NotebookNode) -> None:
+    """Insert a deleted cell: a check below its answer or else at the end, all else on top."""
+    names = [cell.get("id") for cell in nb.cells]
+    answer = name.replace("check", "answer")
+    if not original.metadata.nbgrader.grade:
+        place = 0
+    elif answer in names:
+        place = names.index(answer) + 1
+    else:
+        place = len(names)
+    nb.cells.insert(place, original)
 
 
 class ExecuteEach(Execute):
