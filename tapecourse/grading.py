@@ -6,7 +6,6 @@ fails where cells were deleted or pasted a second time. See nbgrader_config.py.
 
 from typing import Any
 
-from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
@@ -114,7 +113,7 @@ class ExecuteEach(Execute):
 
     def restart(self, index: int) -> None:
         """Start a new kernel, and run what the course gave in the cells before `index`."""
-        run_sync(self._async_cleanup_kernel)()
+        self._cleanup_kernel()
         self.km = self.create_kernel_manager()
         self.start_new_kernel(cwd=self.resources["metadata"]["path"])
         self.start_new_kernel_client()

@@ -9,7 +9,7 @@ from importlib.metadata import packages_distributions
 import nbformat
 import pytest
 import yaml
-from conftest import CHAPTERS, ROOT
+from conftest import CHAPTERS, ROOT, SOLUTIONS
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -80,9 +80,10 @@ def imported_by(source: str) -> set[str]:
 
 
 def imports_of_everything() -> set[str]:
-    sources = [path.read_text() for path in sorted((ROOT / "tapecourse").glob("*.py"))]
+    sources = [path.read_text() for path in sorted((ROOT / "tapecourse").rglob("*.py"))]
+    sources.append((ROOT / "nbgrader_config.py").read_text())
     sources += [path.read_text() for path in sorted((ROOT / "tests").rglob("*.py"))]
-    for path in CHAPTERS:
+    for path in [*CHAPTERS, *SOLUTIONS]:
         cells = nbformat.read(path, as_version=4).cells
         code = [cell.source for cell in cells if cell.cell_type == "code"]
         sources += [re.sub(r"^%.*$", "", source, flags=re.MULTILINE) for source in code]
@@ -91,7 +92,7 @@ def imports_of_everything() -> set[str]:
 
 def test_each_imported_package_is_declared():
     ours = {path.stem for path in (ROOT / "tests").rglob("*.py")}  # benchmarks import each other
-    own = {"tapecourse", "conftest", *ours, *sys.stdlib_module_names}
+    own = {"tapecourse", "conftest", "answers", *ours, *sys.stdlib_module_names}
     declared = {canonicalize_name(requirement.name) for requirement in DIRECT}
     owners = packages_distributions()
     for module in sorted(imports_of_everything() - own):

@@ -152,7 +152,8 @@ def test_notebook_and_checks_agree(chapter):
         assert task.startswith(f"## Exercise {each.number} · {each.title}\n")
         plural = "s" if each.points > 1 else ""
         assert f" minutes · {each.points} point{plural}*" in task and "*Section" in task
-        assert f"def {each.answer}(" in cells[f"answer-{each.number.replace('.', '-')}"].source
+        answer = cells[f"answer-{each.number.replace('.', '-')}"].source
+        assert f"def {each.answer}(" in answer and "Example" in answer
     total = sum(each.points for each in exercises)
     assert f"**Points:** {total}." in cells["title"].source
     assert "*No points and no check" in cells["project"].source

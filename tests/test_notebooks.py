@@ -1,11 +1,11 @@
-"""Hygiene of every committed chapter: executed cleanly, read by papermill, in the house style."""
+"""Hygiene of committed notebooks: executed cleanly; chapters: read by papermill, in the style."""
 
 import re
 
 import nbformat
 import papermill
 import pytest
-from conftest import CHAPTERS, ROOT
+from conftest import CHAPTERS, ROOT, SOLUTIONS, read
 
 HEADINGS = (
     "After this chapter you can",
@@ -32,18 +32,18 @@ def test_there_are_chapters():
     assert CHAPTERS
 
 
-def test_executed_from_top_to_bottom(chapter):
-    counts = [cell.execution_count for cell in code_cells(chapter)]
+def test_executed_from_top_to_bottom(executed):
+    counts = [cell.execution_count for cell in code_cells(executed)]
     assert counts == list(range(1, len(counts) + 1))
 
 
-def test_kernelspec(chapter):
-    assert chapter.metadata.kernelspec.name == "python3"
+def test_kernelspec(executed):
+    assert executed.metadata.kernelspec.name == "python3"
 
 
-def test_cell_ids_are_valid_and_unique(chapter):
-    nbformat.validate(chapter)
-    ids = [cell.id for cell in chapter.cells]
+def test_cell_ids_are_valid_and_unique(executed):
+    nbformat.validate(executed)
+    ids = [cell.id for cell in executed.cells]
     assert len(ids) == len(set(ids))
 
 
@@ -57,15 +57,15 @@ def test_papermill_reads_all_parameters(chapter):
         assert parameter["help"], f"{name} has no meaning in a comment"
 
 
-def test_no_stderr_and_no_error(chapter):
-    for cell in code_cells(chapter):
+def test_no_stderr_and_no_error(executed):
+    for cell in code_cells(executed):
         for output in cell.outputs:
             assert output.output_type != "error", cell.id
             assert output.get("name") != "stderr", f"{cell.id}: {output.text}"
 
 
-def test_no_absolute_path(chapter):
-    for cell in chapter.cells:
+def test_no_absolute_path(executed):
+    for cell in executed.cells:
         texts = [cell.source]
         for output in cell.get("outputs", []):
             texts.append(output.get("text", ""))
@@ -75,8 +75,8 @@ def test_no_absolute_path(chapter):
             assert not ABSOLUTE_PATH.search(text), f"{cell.id}: {ABSOLUTE_PATH.search(text)}"
 
 
-def test_no_hot_linked_picture(chapter):
-    for cell in chapter.cells:
+def test_no_hot_linked_picture(executed):
+    for cell in executed.cells:
         assert not HOT_LINK.search(cell.source), cell.id
 
 
@@ -89,8 +89,8 @@ def test_each_figure_is_described_below(chapter):
             assert described, f"{cell.id} is followed by no '*Figure {number}: ...*'"
 
 
-def test_size(chapter):
-    assert chapter.metadata.path.stat().st_size < 1_000_000
+def test_size(executed):
+    assert executed.metadata.path.stat().st_size < 1_000_000
 
 
 def test_house_style(chapter):
@@ -101,8 +101,8 @@ def test_house_style(chapter):
     assert "TODO" not in text
 
 
-def test_outputs_show_no_bare_object(chapter):
-    for cell in code_cells(chapter):
+def test_outputs_show_no_bare_object(executed):
+    for cell in code_cells(executed):
         for output in cell.outputs:
             text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
             assert not re.search(r"<[\w.]+ (object )?at 0x", text), cell.id
@@ -129,9 +129,9 @@ def test_most_cells_are_short(chapter):
 
 
 @pytest.mark.parametrize("forbidden", ["execute_time", "widgets", "papermill"])
-def test_no_metadata_of_a_run(chapter, forbidden):
-    assert forbidden not in chapter.metadata
-    for cell in chapter.cells:
+def test_no_metadata_of_a_run(executed, forbidden):
+    assert forbidden not in executed.metadata
+    for cell in executed.cells:
         assert forbidden not in cell.metadata, cell.id
 
 
@@ -159,3 +159,14 @@ def test_readme_lists_the_chapters():
     readme = (ROOT / "README.md").read_text()
     for path in CHAPTERS:
         assert f"(notebooks/{path.name})" in readme, path.name
+
+
+def test_chapters_with_solutions_link_to_their_exercises():
+    for path in SOLUTIONS:
+        chapter = (ROOT / "notebooks" / path.name).read_text()
+        assert f"(../exercises/{path.stem}/{path.name})" in chapter
+
+
+def test_solutions_are_compared_strictly():
+    for path in SOLUTIONS:
+        assert not tagged(read(path), EXEMPT), path.name

@@ -340,10 +340,11 @@ class Progress:
         return f"{table}\n{self.total()}"
 
     def _repr_html_(self) -> str:
-        def row(tag, *cells):
-            return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
+        def row(tag: str, *cells: object) -> str:
+            left = 'style="text-align: left"'
+            return f"<tr>{''.join(f'<{tag} {left}>{cell}</{tag}>' for cell in cells)}</tr>"
 
-        head = row("th", "exercise", "", "points", "")
+        head = row("th", "exercise", "title", "points", "state")
         body = "".join(row("td", n, html.escape(t), p, state) for n, t, p, state in self.rows)
         return f"<table>{head}{body}</table><p>{self.total()}</p>"
 
