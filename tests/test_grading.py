@@ -159,6 +159,13 @@ def test_notebook_and_checks_agree(chapter):
     assert "*No points and no check" in cells["project"].source
 
 
+def test_readme_counts_the_exercises():
+    every = [each for chapter in CHAPTERS for each in exercises_of(str(int(chapter[:2])))]
+    total = sum(each.points for each in every)
+    claim = f"{len(every)} in number, are nbgrader assignments: {total} points"
+    assert claim in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_unsolved_runs_to_its_end(graded, chapter):
     course, grades = graded
