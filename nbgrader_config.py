@@ -15,9 +15,8 @@ c = get_config()  # noqa: F821  nbgrader defines it
 # nbgrader calls alembic by name, which is found beside Python also where no one activated .venv.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
-warnings.filterwarnings(
-    "ignore", category=SAWarning
-)  # nbgrader's sessions, which no reader can mend
+# SQLAlchemy warns about nbgrader's own code, which no reader here can mend.
+warnings.filterwarnings("ignore", module="nbgrader")
 
 grading = Path("runs/grading")
 grading.mkdir(parents=True, exist_ok=True)  # SQLite makes a file, but no folder
