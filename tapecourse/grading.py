@@ -90,26 +90,16 @@ class ExecuteEach(Execute):
         self, cell: NotebookNode, resources: dict[str, Any], index: int
     ) -> tuple[NotebookNode, dict[str, Any]]:
         """Execute a cell; a check that tells no points gets an error, and so none."""
-        problem = self.try_cell(cell, resources, index)
-        if problem == DIED:  # perhaps of the cell before: exit() takes effect a moment later
-            problem = self.try_cell(cell, resources, index)
-        if problem:
+        try:
+            cell, resources = super().preprocess_cell(cell, resources, index)
+        except (DeadKernelError, CellTimeoutError) as error:
+            died = isinstance(error, DeadKernelError)
+            problem = "The kernel died in this cell." if died else "It could not be interrupted."
             cell.outputs = [error_output(problem)]
+            self.restart(index)
         if is_grade(cell):
             settle(cell)
         return cell, resources
-
-    def try_cell(self, cell: NotebookNode, resources: dict[str, Any], index: int) -> str:
-        """Execute a cell; where that ends the kernel, start another one and return the reason."""
-        try:
-            super().preprocess_cell(cell, resources, index)
-            return ""
-        except DeadKernelError:
-            problem = DIED
-        except CellTimeoutError:
-            problem = "The cell ran too long, and could not be interrupted."
-        self.restart(index)
-        return problem
 
     def restart(self, index: int) -> None:
         """Start a new kernel, and run what the course gave in the cells before `index`."""
@@ -120,9 +110,6 @@ class ExecuteEach(Execute):
         for number, cell in enumerate(self.nb.cells[:index]):
             if is_locked(cell) and not is_grade(cell):
                 self.execute_cell(cell, number)
-
-
-DIED = "The kernel died in this cell."
 
 
 def error_output(problem: str) -> NotebookNode:

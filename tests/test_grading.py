@@ -9,9 +9,10 @@ import nbformat
 import pandas as pd
 import pytest
 from conftest import ROOT
+from nbgrader.utils import determine_grade
 
 from tapecourse.exercises.core import exercises_of
-from tapecourse.grading import put_back
+from tapecourse.grading import put_back, settle
 
 CHAPTERS = sorted(path.name for path in (ROOT / "solutions").iterdir())
 HOSTILE = "01_differentiation"
@@ -216,6 +217,21 @@ def test_deleted_cells_return_in_their_order():
     for name in reversed(cells):
         put_back(notebook, name, cells[name])
     assert [cell.id for cell in notebook.cells] == ["setup", "given", "answer", "check"]
+
+
+def test_a_check_without_result_gets_no_points():
+    check = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("stream", text="2")])
+    settle(check)
+    assert check.outputs[-1].output_type == "error"
+
+
+def test_a_log_line_costs_no_points():
+    result = nbformat.v4.new_output("execute_result", {"text/plain": "2"})
+    log = nbformat.v4.new_output("stream", name="stderr", text="a warning")
+    check = nbformat.v4.new_code_cell(outputs=[log, result])
+    check.metadata["nbgrader"] = {"grade": True, "solution": False, "points": 2}
+    settle(check)
+    assert determine_grade(check) == (2, 2)
 
 
 def test_feedback_shows_the_hint(graded):
