@@ -1,28 +1,13 @@
 """Runs a notebook over a grid: ``tapecourse sweep NOTEBOOK --grid NAME=VALUE,VALUE --out FOLDER``.
 
 papermill executes each run, in a worker process of dask.distributed: on this machine, or on any
-cluster whose workers see the same files. The folder of a sweep holds::
-
-    summary.csv    a row a run: parameters, metrics, seconds, status, error
-    NAME/          a finished run: the executed notebook, what it wrote to run_dir, and run.json
-    failed/NAME/   the last attempt at a run that failed, in the same form
-    report.ipynb   the report, where the notebook has one beside it
-    sweep.json     whose runs these are
-    sweep.log      what dask had to say
-
-Two rules keep the runs whole. Every attempt has a new folder below ``.unfinished``, and becomes
-``NAME`` by being renamed when it is complete. And only the process that holds ``sweep.lock``
-renames: what a killed sweep left running can't touch a later one's runs.
+cluster whose workers see the same files. `tapecourse.sweep_folder` says what it leaves where.
 """
 
 import argparse
-import csv
-import hashlib
-import io
 import itertools
 import json
 import os
-import re
 import shutil
 import sys
 import threading
@@ -30,25 +15,33 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import dask
-import nbformat
-import yaml
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from tapecourse.checks import ClearError, InputError, check_folder
-from tapecourse.run import Value, known_parameters, run_notebook, stderr_into, typed_value
+from tapecourse.grid import Run, make_runs, read_grid, type_grid
+from tapecourse.run import RunFailed, Value, run_notebook, stderr_into
+from tapecourse.sweep_folder import (
+    UNFINISHED,
+    check_same_sweep,
+    clear_write_errors,
+    describe,
+    keep,
+    read_records,
+    remove_failed,
+    write_summary,
+    write_whole,
+)
 
-__all__ = ["Run", "attempt", "main", "make_runs", "read_grid", "sweep", "type_grid"]
+__all__ = ["attempt", "main", "sweep"]
 
 REPORT = "09_compare_runs.ipynb"
-UNFINISHED = ".unfinished"
 THREADS = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
@@ -57,225 +50,10 @@ THREADS = (
 )
 TRIES = 3  # of a run whose worker dies
 ANSWER = 10  # seconds in which a scheduler must answer, and have a worker
-PLAIN = re.compile(r"[a-z0-9_+-]([a-z0-9_.+-]{0,38}[a-z0-9_])?")
 ONE_AT_A_TIME = threading.Lock()  # in a worker with several threads; see run_notebook
 
 
-class Run(NamedTuple):
-    """A point of the grid, and the name of its folder."""
-
-    name: str
-    parameters: dict[str, Value]
-
-
-# --- the grid
-
-
-def read_grid(given: list[str], path: str | None = None) -> dict[str, list]:
-    """Read the grid from ``NAME=VALUE,VALUE`` texts and a YAML file; their names may not overlap.
-
-    Raises
-    ------
-    InputError
-        A text or the file is not of that form, a name comes twice, or there is none at all.
-    """
-    grid = read_grid_file(path) if path else {}
-    for text in given:
-        name, _, values = text.partition("=")
-        if not name or not values:
-            raise InputError("--grid", text, "NAME=VALUE,VALUE,... is needed.")
-        if name in grid:
-            raise InputError("--grid", name, "this parameter is given twice.")
-        grid[name] = [value.strip() for value in values.split(",")]
-        if "" in grid[name]:
-            raise InputError("--grid", text, "there is nothing between two of the commas.")
-    if not grid:
-        raise InputError("--grid", "", "at least one parameter is needed: NAME=VALUE,VALUE,...")
-    return grid
-
-
-def read_grid_file(path: str) -> dict[str, list]:
-    """Read ``name: [value, value]`` from a YAML file."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        grid, node = yaml.safe_load(text), yaml.compose(text)
-    except OSError as error:
-        raise InputError("--grid-file", path, f"it can't be read ({error.strerror}).") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        problem = " ".join(str(error).split())
-        raise InputError("--grid-file", path, f"this is no YAML: {problem}.") from None
-    if not isinstance(grid, dict) or not all(isinstance(value, list) for value in grid.values()):
-        raise InputError("--grid-file", path, "lines 'NAME: [VALUE, VALUE]' are needed.")
-    if len(node.value) > len(grid):  # YAML itself would keep the last
-        raise InputError("--grid-file", path, "a parameter is given twice.")
-    return grid
-
-
-def type_grid(grid: dict[str, list], notebook: str) -> dict[str, list[Value]]:
-    """Give the values the types that the notebook's parameters cell declares.
-
-    Raises
-    ------
-    InputError
-        The notebook or a parameter doesn't exist, or a value is of the wrong type or comes twice.
-    """
-    known = known_parameters(notebook)
-    typed = {}
-    for name, values in grid.items():
-        typed[name] = [typed_value(name, as_text(name, value, known), known) for value in values]
-        if not values:
-            raise InputError(name, values, "at least one value is needed.")
-        if len({file_name(value) for value in typed[name]}) < len(values):
-            raise InputError(name, typed[name], "a value comes twice.")
-    return typed
-
-
-def as_text(name: str, value: object, known: dict[str, dict]) -> str:
-    """Return a value from YAML as it would stand on the command line."""
-    declared = known.get(name, {}).get("inferred_type_name")
-    if isinstance(value, str):
-        return value
-    if declared == "str":
-        raise InputError(name, value, "str is needed: put it in quotes.")
-    return str(value)
-
-
-def make_runs(grid: dict[str, list[Value]]) -> list[Run]:
-    """Return all combinations; the last parameter changes fastest."""
-    points = [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
-    return [Run(run_name(point), point) for point in points]
-
-
-def run_name(parameters: dict[str, Value]) -> str:
-    """Return a run's name, such as ``learning_rate=0.001,seed=0``, that any file system takes."""
-    name = ",".join(f"{key}={file_name(value)}" for key, value in parameters.items())
-    return name if len(name.encode()) <= 200 else f"{name[:60]}...{short_hash(name)}"
-
-
-def file_name(value: Value) -> str:
-    """Return the value as text; one with odd or capital letters is replaced, and stays unique."""
-    text = str(value)
-    if PLAIN.fullmatch(text):
-        return text
-    return f"{re.sub('[^a-z0-9_.-]', '_', text.lower())[-30:]}-{short_hash(text)}"
-
-
-def short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-# --- the folder
-
-
-@contextmanager
-def clear_write_errors(out: Path) -> Iterator[None]:
-    """Say in one line that the sweep's own files can't be written: the disk is full, perhaps."""
-    try:
-        yield
-    except OSError as error:
-        problem = f"{out} can't be written ({error.strerror or error})."
-        raise ClearError(f"{problem} What is finished is kept.") from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file of the sweep so that it is there with all of the text, or as it was."""
-    part = path.parent / UNFINISHED / path.name
-    part.write_text(text, encoding="utf-8", newline="")
-    os.replace(part, path)
-
-
-def describe(notebook: str, grid: dict) -> dict:
-    """Return what all runs of a folder must have in common."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    code = json.dumps([cell.source for cell in cells if cell.cell_type == "code"])
-    digest = hashlib.sha256(code.encode()).hexdigest()
-    return {"notebook": Path(notebook).name, "code_sha256": digest, "parameters": list(grid)}
-
-
-def check_same_sweep(out: Path, ours: dict) -> list[str]:
-    """Refuse a folder that holds other things; return the parameters in the folder's order."""
-    if not (out / "sweep.json").exists():
-        own = {"sweep.json", "sweep.lock", "sweep.log", UNFINISHED}
-        if out.is_dir() and any(path.name not in own for path in out.iterdir()):
-            raise InputError("--out", str(out), "this folder holds other files, and no sweep.")
-        return ours["parameters"]
-    theirs = json.loads((out / "sweep.json").read_text(encoding="utf-8"))
-    problem = None
-    if ours["notebook"] != theirs["notebook"]:
-        problem = f"its runs are of {theirs['notebook']}"
-    elif ours["code_sha256"] != theirs["code_sha256"]:
-        problem = f"its runs are of another version of {ours['notebook']}"
-    elif set(ours["parameters"]) != set(theirs["parameters"]):
-        problem = f"the grid of its runs is over {', '.join(theirs['parameters'])}"
-    if problem:
-        raise InputError("--out", str(out), f"{problem}: another folder is needed.")
-    return theirs["parameters"]
-
-
-def read_records(out: Path) -> dict[str, dict]:
-    """Read the `run.json` of each run in the folder, by name; a finished one hides a failed one."""
-    records = {}
-    for path in [*out.glob("failed/*/run.json"), *out.glob("*/run.json")]:
-        try:
-            records[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise ClearError(f"{path} is broken. Delete {path.parent} to run it again.") from None
-    return records
-
-
-def write_summary(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
-    """Write summary.csv: the runs of the grid in order, then others that the folder holds."""
-    missing = {"metrics": {}, "seconds": None, "status": "missing", "error": ""}
-    ours = [{"parameters": run.parameters} | records.get(run.name, missing) for run in runs]
-    names = {run.name for run in runs}
-    rows = []
-    for record in ours + [records[name] for name in sorted(records.keys() - names)]:
-        ends = {key: record[key] for key in ("seconds", "status", "error")}
-        taken = record["parameters"] | ends
-        metrics = {
-            f"metrics.{key}" if key in taken else key: value
-            for key, value in flatten(record["metrics"]).items()
-        }
-        rows.append((record["parameters"], metrics, ends))
-    columns = [column for part in zip(*rows) for cells in part for column in cells]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(columns)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(parameters | metrics | ends for parameters, metrics, ends in rows)
-    write_whole(out / "summary.csv", text.getvalue())
-
-
-def flatten(metrics: dict, prefix: str = "") -> dict:
-    """Return nested metrics as one mapping: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
-    flat = {}
-    for key, value in metrics.items():
-        inner = isinstance(value, dict)
-        flat |= flatten(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return flat
-
-
-def keep(out: Path, run: Run, folder: Path, record: dict) -> None:
-    """Rename an attempt's folder to what it becomes: the run, or the failed run."""
-    text = json.dumps(record, indent=2) + "\n"
-    (folder / "run.json").write_text(text, encoding="utf-8")
-    failed = out / "failed" / run.name
-    if record["status"] == "failed":
-        shutil.rmtree(failed, ignore_errors=True)
-        failed.parent.mkdir(exist_ok=True)
-        os.rename(folder, failed)
-    else:
-        os.rename(folder, out / run.name)
-        remove_failed(out, run)
-
-
-def remove_failed(out: Path, run: Run) -> None:
-    """Remove the failed attempt at a run that is finished now."""
-    shutil.rmtree(out / "failed" / run.name, ignore_errors=True)
-    if (out / "failed").is_dir() and not any((out / "failed").iterdir()):
-        (out / "failed").rmdir()
-
-
-# --- the runs
+# --- one run
 
 
 def attempt(notebook: str, folder: str, parameters: dict[str, Value], cwd: str) -> dict:
@@ -325,10 +103,15 @@ def result_of(future: Future, folder: Path, run: Run) -> dict:
         return future.result()
     except KilledWorker as error:
         return killed(folder, run, f"its worker process died {error.allowed_failures + 1} times")
-    except CancelledError:
-        raise ClearError("The scheduler is gone. The same command goes on.") from None
+    except (OSError, CancelledError):
+        raise
     except Exception as error:  # such as a worker that can't import tapecourse
         return killed(folder, run, first_line(f"{type(error).__name__}: {error}"))
+    finally:
+        future.release()  # or dask would repeat the run if this worker dies later
+
+
+# --- all runs
 
 
 def run_all(client: Client, notebook: Path, runs: list[Run], out: Path) -> Iterator:
@@ -343,7 +126,8 @@ def run_all(client: Client, notebook: Path, runs: list[Run], out: Path) -> Itera
         free = len(client.nthreads()) - completed.count()
         for run in itertools.islice(waiting, max(free, 0 if completed.count() else 1)):
             folder = out / UNFINISHED / run.name
-            folder.mkdir()
+            with clear_write_errors(out):
+                folder.mkdir()
             arguments = (str(notebook), str(folder), run.parameters, os.getcwd())
             future = client.submit(attempt, *arguments, pure=False)
             running[future.key] = folder, run
@@ -351,7 +135,7 @@ def run_all(client: Client, notebook: Path, runs: list[Run], out: Path) -> Itera
 
     hand_out()
     for future in completed:
-        folder, run = running[future.key]
+        folder, run = running.pop(future.key)
         yield run, result_of(future, folder, run)
         hand_out()
 
@@ -396,14 +180,55 @@ def remote_client(address: str, out: Path) -> Iterator[Client]:
         yield client
 
 
+def do_runs(
+    connect: AbstractContextManager[Client],
+    notebook: Path,
+    runs: list[Run],
+    records: dict[str, dict],
+    out: Path,
+) -> None:
+    """Do the runs that are not done; put what comes of them into the folder and `records`."""
+    to_do = not_done(runs, records)
+    settings = {"total": len(runs), "initial": len(runs) - len(to_do), "desc": "runs"}
+    with open(out / "sweep.log", "ab") as log, stderr_into(log) as terminal, connect as client:
+        print(f"Dashboard: {client.dashboard_link}", flush=True)
+        with tqdm(**settings, unit="run", file=terminal, postfix={"failed": 0}) as bar:
+            failed = 0
+            try:
+                for run, record in run_all(client, notebook, to_do, out):
+                    with clear_write_errors(out):
+                        keep(out, run, Path(record.pop("folder")), record)
+                        records[run.name] = record
+                        write_summary(out, runs, records)
+                    if record["status"] == "failed":
+                        failed += 1
+                        bar.write(f"failed: {run.name}: {record['error']}", file=terminal)
+                    bar.set_postfix(failed=failed, refresh=False)
+                    bar.update()
+            except (OSError, CancelledError) as error:
+                problem = "The connection to dask's scheduler is lost. The same command goes on."
+                raise ClearError(problem) from error
+
+
+def not_done(runs: list[Run], records: dict[str, dict]) -> list[Run]:
+    return [run for run in runs if records.get(run.name, {}).get("status") != "done"]
+
+
 def write_report(notebook: str, out: Path) -> None:
     """Run the report notebook beside the swept one, if there is one, into report.ipynb."""
-    report = Path(notebook).with_name(REPORT)
+    report, executed = Path(notebook).with_name(REPORT), out / UNFINISHED / REPORT
     if not report.is_file():
         return
-    print("Writing the report. The bar counts its cells.")
-    run_notebook(str(report), str(out / UNFINISHED), {"sweep_dir": str(out)})
-    os.replace(out / UNFINISHED / REPORT, out / "report.ipynb")
+    print("Writing the report. The bar counts its cells.", flush=True)
+    with clear_write_errors(out):
+        try:
+            run_notebook(str(report), str(executed.parent), {"sweep_dir": str(out)})
+        except RunFailed as error:
+            problem = f"The report failed: {first_line(str(error))}"
+            raise ClearError(f"{problem}\nThe notebook up to there: {out}/report.ipynb") from None
+        finally:
+            if executed.exists():
+                os.replace(executed, out / "report.ipynb")
 
 
 # --- the command
@@ -452,56 +277,29 @@ def locked_sweep(
     """Do the runs, as the only sweep in `out`."""
     description = describe(notebook, grid)
     description["parameters"] = order = check_same_sweep(out, description)
-    runs = make_runs({name: grid[name] for name in order})
-    records = read_records(out)
-    to_do = [run for run in runs if records.get(run.name, {}).get("status") != "done"]
+    runs, records = make_runs({name: grid[name] for name in order}), read_records(out)
     copy = out / UNFINISHED / Path(notebook).name  # the notebook may be edited meanwhile
     with clear_write_errors(out):
         shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+        for name in [name for name, record in records.items() if record["status"] == "done"]:
+            remove_failed(out, name)
         copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(notebook, copy)
         write_whole(out / "sweep.json", json.dumps(description, indent=2) + "\n")
         write_summary(out, runs, records)
     try:
-        if to_do:
-            do_runs(copy, runs, to_do, records, out, workers, scheduler)
+        if to_do := not_done(runs, records):
+            connect = (
+                remote_client(scheduler, out) if scheduler else local_client(workers, len(to_do))
+            )
+            do_runs(connect, copy, runs, records, out)
         if any(record["status"] == "done" for record in records.values()):
             write_report(notebook, out)
     finally:
         shutil.rmtree(out / UNFINISHED, ignore_errors=True)
-        print_result(out, runs, records)
-    return all(records[run.name]["status"] == "done" for run in runs)
-
-
-def do_runs(
-    notebook: Path,
-    runs: list[Run],
-    to_do: list[Run],
-    records: dict[str, dict],
-    out: Path,
-    workers: int,
-    scheduler: str | None,
-) -> None:
-    """Do the runs `to_do`, and put what comes of them into `records` and the folder."""
-    with open(out / "sweep.log", "ab") as log, stderr_into(log) as terminal:
-        connect = remote_client(scheduler, out) if scheduler else local_client(workers, len(to_do))
-        done = len(runs) - len(to_do)
-        with connect as client:
-            print(f"Dashboard: {client.dashboard_link}")
-            bar = tqdm(total=len(runs), initial=done, desc="runs", unit="run", file=terminal)
-            with bar:
-                bar.set_postfix(failed=0)
-                failed = 0
-                for run, record in run_all(client, notebook, to_do, out):
-                    with clear_write_errors(out):
-                        keep(out, run, Path(record.pop("folder")), record)
-                        records[run.name] = record
-                        write_summary(out, runs, records)
-                    if record["status"] == "failed":
-                        failed += 1
-                        bar.write(f"failed: {run.name}: {record['error']}", file=terminal)
-                    bar.set_postfix(failed=failed, refresh=False)
-                    bar.update()
+        if records:
+            print_result(out, runs, records)
+    return not not_done(runs, records)
 
 
 def print_runs(runs: list[Run], records: dict[str, dict]) -> None:
