@@ -10,9 +10,6 @@ import json
 import os
 import shutil
 import sys
-import threading
-import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager
@@ -24,9 +21,10 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from tapecourse.attempt import attempt, first_line
 from tapecourse.checks import ClearError, InputError, check_folder
 from tapecourse.grid import Run, make_runs, read_grid, type_grid
-from tapecourse.run import RunFailed, Value, run_notebook, stderr_into
+from tapecourse.run import RunFailed, run_notebook, stderr_into
 from tapecourse.sweep_folder import (
     UNFINISHED,
     check_same_sweep,
@@ -39,7 +37,7 @@ from tapecourse.sweep_folder import (
     write_whole,
 )
 
-__all__ = ["attempt", "main", "sweep"]
+__all__ = ["main", "sweep"]
 
 REPORT = "09_compare_runs.ipynb"
 THREADS = (
@@ -50,43 +48,6 @@ THREADS = (
 )
 TRIES = 3  # of a run whose worker dies
 ANSWER = 10  # seconds in which a scheduler must answer, and have a worker
-ONE_AT_A_TIME = threading.Lock()  # in a worker with several threads; see run_notebook
-
-
-# --- one run
-
-
-def attempt(notebook: str, folder: str, parameters: dict[str, Value], cwd: str) -> dict:
-    """Run the notebook once, in a new folder below `folder`: what a worker does.
-
-    Returns the new folder and what goes into `run.json`. Raises nothing: whatever goes wrong is
-    the run's error, and the other runs go on.
-    """
-    made = Path(folder, uuid.uuid4().hex)  # the attempt of a killed worker has its own
-    metrics, error = {}, ""
-    with ONE_AT_A_TIME:
-        begun = time.perf_counter()
-        try:
-            made.mkdir()
-            run_notebook(notebook, str(made), parameters, cwd=cwd, show_progress=False)
-            metrics = read_metrics(made)
-        except ClearError as problem:
-            error = first_line(str(problem))
-        except Exception as problem:
-            error = first_line(f"{type(problem).__name__}: {problem}")
-        seconds = round(time.perf_counter() - begun, 3)
-    record = {"parameters": parameters, "metrics": metrics, "seconds": seconds}
-    return record | {"status": "failed" if error else "done", "error": error, "folder": str(made)}
-
-
-def first_line(text: str) -> str:
-    return text.strip().splitlines()[0]
-
-
-def read_metrics(folder: Path) -> dict:
-    """Read the `metrics` that a notebook left in metrics.json; none, where it writes no file."""
-    path = folder / "metrics.json"
-    return json.loads(path.read_text(encoding="utf-8"))["metrics"] if path.exists() else {}
 
 
 def killed(folder: Path, run: Run, problem: str) -> dict:
