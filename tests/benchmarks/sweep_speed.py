@@ -1,4 +1,4 @@
-"""Times a sweep of chapter 05 on 2 workers against the same runs one after another: ``make bench``.
+"""Times a sweep of chapter 05 on 2 workers and the same runs one after another: ``make bench``.
 
 A round is the four runs of one seed, done both ways, in alternating order, so that a slow minute
 of the machine hits both alike. Each kernel has the same number of threads in both, half of the
