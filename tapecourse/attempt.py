@@ -44,4 +44,9 @@ def first_line(text: str) -> str:
 def read_metrics(folder: Path) -> dict:
     """Read the `metrics` that a notebook left in metrics.json; none, where it writes no file."""
     path = folder / "metrics.json"
-    return json.loads(path.read_text(encoding="utf-8"))["metrics"] if path.exists() else {}
+    if not path.exists():
+        return {}
+    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+    if not isinstance(metrics, dict):
+        raise ValueError("metrics.json: its 'metrics' must be a mapping of names to values")
+    return metrics

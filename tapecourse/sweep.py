@@ -314,7 +314,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    except ClearError as error:
+    except (ClearError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -490,6 +490,23 @@ def test_what_a_killed_sweep_left_running_writes_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.ipynb"]
 
 
+@pytest.mark.parametrize(
+    "text, error",
+    [
+        ("{", "JSONDecodeError: "),
+        ("{}", "KeyError: 'metrics'"),
+        ('{"metrics": [1]}', "ValueError: metrics.json: its 'metrics' must be a mapping"),
+    ],
+)
+def test_broken_metrics_fail_their_run(tmp_path, monkeypatch, text, error):
+    def run_notebook(notebook, folder, *_, **__):
+        Path(folder, "metrics.json").write_text(text)
+
+    monkeypatch.setattr("tapecourse.attempt.run_notebook", run_notebook)
+    record = attempt("tiny.ipynb", str(tmp_path), {}, ".")
+    assert record["status"] == "failed" and record["error"].startswith(error)
+
+
 # --- disks
 
 
