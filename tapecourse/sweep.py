@@ -9,8 +9,9 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -106,18 +107,31 @@ def local_client(workers: int, runs: int) -> Iterator[Client]:
     """Start worker processes of one thread each, whose kernels share out the cores."""
     threads = max(1, CPU_COUNT // workers)  # not by `runs`: a rest must equal the whole in this
     environment = {name: os.environ.get(name, str(threads)) for name in THREADS}
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1}),
-        LocalCluster(
+    with dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1}), no_interrupts():
+        cluster = LocalCluster(
             n_workers=min(workers, runs),
             threads_per_worker=1,
             memory_limit=0,  # a run's memory is its kernel's
             dashboard_address="127.0.0.1:8787",
             env=environment,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+        client = Client(cluster)
+    try:
         yield client
+    finally:
+        with no_interrupts():
+            client.close()
+            cluster.close()
+
+
+@contextmanager
+def no_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C for the seconds in which dask's processes start or end, which it muddles."""
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 @contextmanager
@@ -134,11 +148,29 @@ def remote_client(address: str, out: Path) -> Iterator[Client]:
         except TimeoutError:
             problem = f"it has no worker. Start some: dask worker {address} --nthreads 1"
             raise InputError("--scheduler", address, problem) from None
-        for worker, sees in client.run(os.path.exists, str(out / "sweep.json")).items():
-            if not sees:
-                problem = f"its worker {worker} doesn't see {out}: a shared folder is needed."
-                raise InputError("--scheduler", address, problem)
+        for worker, problem in client.run(worker_problem_in(out)).items():
+            if problem:
+                raise InputError("--scheduler", address, f"its worker {worker} {problem}")
         yield client
+
+
+def worker_problem_in(out: Path) -> Callable[[], str]:
+    """Return a function that says what a worker lacks to work in `out`.
+
+    It is an inner one because dask sends those whole: a worker without this package can run it.
+    """
+    marker = str(out / "sweep.json")
+
+    def problem() -> str:
+        try:
+            import tapecourse.attempt  # noqa: F401
+        except ImportError as error:
+            return f"lacks this version of the course ({error})."
+        return (
+            "" if os.path.exists(marker) else f"doesn't see {marker}: a shared folder is needed."
+        )
+
+    return problem
 
 
 def do_runs(

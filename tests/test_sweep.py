@@ -210,7 +210,6 @@ def test_a_grid_file_and_options_are_merged(tmp_path):
         ({"out": "."}, "this folder holds other files, and no sweep"),
         ({"--workers": "0"}, "--workers = 0: an integer is needed, 1 or more"),
         ({"--grid-file": "nowhere.yaml"}, "--grid-file = 'nowhere.yaml': it can't be read (No su"),
-        ({"--scheduler": "nonsense"}, "--scheduler = 'nonsense': no scheduler answers"),
         ({"--scheduler": "tcp://127.0.0.1:9"}, "no scheduler answers"),
     ],
 )
@@ -229,6 +228,13 @@ def test_other_mistakes_are_refused_in_one_line(tmp_path, monkeypatch, capsys, c
     assert message in output.err and output.err.count("\n") == 1 and not output.out
     assert not begun(tmp_path)
     assert "--scheduler" in change or sorted(tmp_path.iterdir()) == before
+
+
+def test_an_address_that_is_none_is_refused_in_one_line(tmp_path):
+    out = tmp_path / "out"
+    result = run(tiny(tmp_path), "--grid", "seed=0", "--out", out, "--scheduler", "nonsense")
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert "--scheduler = 'nonsense': no scheduler answers" in result.stderr
 
 
 def test_the_command_is_installed_by_its_name():
@@ -598,6 +604,17 @@ def scheduler(tmp_path):
         process.wait()
 
 
+def start_worker(address, path):
+    """A worker of two threads, as `dask worker` has more than one, that imports from `path`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_worker", address]
+        + ["--no-nanny", "--nthreads", "2", "--no-dashboard"],
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=os.environ | {"PYTHONPATH": str(path)},
+    )
+
+
 def test_a_running_scheduler_serves_as_the_cluster(tmp_path, scheduler, monkeypatch, capfd):
     address, process = scheduler
     monkeypatch.setattr(sweep, "ANSWER", 1)
@@ -608,14 +625,20 @@ def test_a_running_scheduler_serves_as_the_cluster(tmp_path, scheduler, monkeypa
     assert sweep.main([*options, "seed=0,1,2"]) == 2
     assert f"it has no worker. Start some: dask worker {address}" in capfd.readouterr().err
 
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_worker", address]
-        + ["--no-nanny", "--nthreads", "2", "--no-dashboard"],
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-    )
+    old = tmp_path / "old" / "tapecourse"
+    old.mkdir(parents=True)
+    (old / "__init__.py").write_text('"""As it was before there were sweeps."""')
+    worker = start_worker(address, old.parent)
     try:
         monkeypatch.setattr(sweep, "ANSWER", 20)
+        assert sweep.main([*options, "seed=0,1,2"]) == 2
+        assert "lacks this version of the course (No module named" in capfd.readouterr().err
+    finally:
+        worker.kill()
+        worker.wait()
+
+    worker = start_worker(address, ROOT)
+    try:
         assert sweep.main([*options, "seed=0,1,2"]) == 0
         assert folders(out) == ["seed=0", "seed=1", "seed=2"]
         lines = (tmp_path / "begun").read_text().splitlines()
