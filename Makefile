@@ -7,13 +7,17 @@ INSTALLED := $(VENV)/.installed
 CHAPTER := notebooks/05_training_loop.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lab export exercises bench lock
+.PHONY: help train sweep test lab export exercises bench lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: $(INSTALLED)  ## train the CNN of chapter 05 into runs/train; ARGS="-p epochs 3" sets parameters
 	@$(PY) -m tapecourse.run $(CHAPTER) runs/train $(ARGS)
+
+sweep: $(INSTALLED)  ## run chapter 05 with 2 learning rates x 2 seeds into runs/sweep; ARGS="--dry-run" only prints
+	@$(PY) -m tapecourse sweep $(CHAPTER) --grid epochs=1 --grid learning_rate=1e-3,3e-3 --grid seed=0,1 \
+		--out runs/sweep $(ARGS)
 
 test: $(INSTALLED)  ## prove that everything works: every notebook cell and every test
 	@$(PY) -m pytest
@@ -29,9 +33,10 @@ exercises: $(INSTALLED)  ## write exercises/ from solutions/, and tell nbgrader'
 		$(PY) -m nbgrader generate_assignment $$chapter --force --log-level WARN || exit 1; done
 	@echo "exercises/ is what solutions/ says."
 
-bench: $(INSTALLED)  ## time the training steps and the tapes side by side into runs/bench*.csv
+bench: $(INSTALLED)  ## time the training steps, the tapes and a sweep side by side into runs/bench*.csv
 	@$(PY) tests/benchmarks/training_steps.py $(ARGS)
 	@$(PY) tests/benchmarks/tape_speed.py
+	@$(PY) tests/benchmarks/sweep_speed.py
 
 lock: $(INSTALLED)  ## pin every version in requirements.txt anew from pyproject.toml
 	@$(PY) -m uv pip compile --universal --fork-strategy fewest --upgrade --quiet --extra dev --no-emit-index-url \

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import nbformat
 import papermill
@@ -23,8 +23,18 @@ from tqdm.auto import tqdm
 
 from tapecourse.checks import ClearError, InputError, check_folder
 
-__all__ = ["RunFailed", "main", "read_results", "run_notebook", "typed_parameters"]
+__all__ = [
+    "RunFailed",
+    "known_parameters",
+    "main",
+    "read_results",
+    "run_notebook",
+    "stderr_into",
+    "typed_parameters",
+    "typed_value",
+]
 
+Value = str | int | float
 TYPES = {"str": str, "int": int, "float": float}
 
 
@@ -32,29 +42,49 @@ class RunFailed(ClearError):
     """A cell of the notebook raised an error, or its kernel died."""
 
 
-def typed_parameters(notebook: str, given: list[tuple[str, str]]) -> dict[str, str | int | float]:
-    """Give each value the type that the notebook's parameters cell declares for its name.
+def known_parameters(notebook: str) -> dict[str, dict]:
+    """Return what papermill knows of each parameter that can be set: its type, default and help.
 
     Raises
     ------
     InputError
-        There is no such notebook or parameter, or a value can't be read as its type.
+        There is no such notebook, or it can't be read.
     """
     if not Path(notebook).is_file():
         raise InputError("notebook", notebook, f"there is no such file (looked in {Path.cwd()}).")
-    known = papermill.inspect_notebook(notebook)
+    try:
+        known = papermill.inspect_notebook(notebook)
+    except Exception:  # nbformat raises many kinds, by what is wrong
+        raise InputError("notebook", notebook, "this is no Jupyter notebook.") from None
     known.pop("run_dir", None)  # the run's folder, set by run_notebook
-    typed = {}
-    for name, value in given:
-        if name not in known:
-            raise InputError("parameter", name, f"one of {', '.join(known)} is needed.")
-        declared = known[name]["inferred_type_name"]
-        try:
-            typed[name] = TYPES[declared](value)
-        except ValueError:
-            problem = f"{declared} is needed: {known[name]['help']}."
-            raise InputError(name, value, problem) from None
-    return typed
+    return known
+
+
+def typed_value(name: str, value: str, known: dict[str, dict]) -> Value:
+    """Give a value the type that the notebook's parameters cell declares for its name.
+
+    Raises
+    ------
+    InputError
+        There is no such parameter in `known`, or the value can't be read as its type.
+    """
+    if name not in known:
+        allowed = f"one of {', '.join(known)} is needed."
+        raise InputError("parameter", name, allowed if known else "the notebook has none.")
+    declared = known[name]["inferred_type_name"]
+    if declared not in TYPES:
+        problem = f"only parameters declared as {', '.join(TYPES)} can be set."
+        raise InputError(name, value, problem)
+    try:
+        return TYPES[declared](value)
+    except ValueError:
+        raise InputError(name, value, f"{declared} is needed: {known[name]['help']}.") from None
+
+
+def typed_parameters(notebook: str, given: list[tuple[str, str]]) -> dict[str, Value]:
+    """Give each value its type, as `typed_value` does."""
+    known = known_parameters(notebook)
+    return {name: typed_value(name, value, known) for name, value in given}
 
 
 class EpochLines(io.TextIOBase):
@@ -68,16 +98,25 @@ class EpochLines(io.TextIOBase):
 
 
 @contextmanager
+def stderr_into(log: BinaryIO) -> Iterator[TextIO]:
+    """Send stderr into a file, that of processes started meanwhile too; yield the terminal."""
+    with os.fdopen(os.dup(2), "w", buffering=1) as terminal:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield terminal
+        finally:
+            os.dup2(terminal.fileno(), 2)
+
+
+@contextmanager
 def kernel_log() -> Iterator[BinaryIO]:
     """Keep what the kernel's process writes to stderr off the terminal, in a file of its own."""
     ours = sys.stderr
-    with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", buffering=1) as terminal:
+    with tempfile.TemporaryFile() as log, stderr_into(log) as terminal:
         sys.stderr = terminal  # where papermill draws its bar
-        os.dup2(log.fileno(), 2)  # what the kernel inherits
         try:
             yield log
         finally:
-            os.dup2(terminal.fileno(), 2)
             sys.stderr = ours
 
 
@@ -88,9 +127,17 @@ def last_words(log: BinaryIO) -> str:
 
 
 def run_notebook(
-    notebook: str, folder: str, parameters: dict[str, str | int | float]
+    notebook: str,
+    folder: str,
+    parameters: dict[str, Value],
+    *,
+    cwd: str | None = None,
+    show_progress: bool = True,
 ) -> nbformat.NotebookNode:
     """Execute a notebook into `folder`, which is also its `run_dir`, where it has one.
+
+    Its kernel starts in `cwd`, by default the caller's folder. Not for threads: stderr and the
+    working directory are changed meanwhile, for the whole process.
 
     Raises
     ------
@@ -112,7 +159,9 @@ def run_notebook(
                 executed,
                 parameters,
                 kernel_name="python3",
-                stdout_file=EpochLines(),
+                cwd=cwd,
+                progress_bar=show_progress,
+                stdout_file=EpochLines() if show_progress else None,
             )
         except PapermillExecutionError as error:
             problem = f"{error.ename}: {error.evalue}"

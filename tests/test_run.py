@@ -211,7 +211,7 @@ def make(course, *arguments):
 
 def test_make_help_lists_the_targets(course):
     listed = make(course, "help").stdout
-    for target in ("train", "test", "lab", "export", "bench", "lock"):
+    for target in ("train", "sweep", "test", "lab", "export", "exercises", "bench", "lock"):
         assert f"make {target} " in listed
 
 

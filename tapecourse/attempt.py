@@ -1,0 +1,52 @@
+"""What a worker of a sweep does: one attempt at one run."""
+
+import json
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from tapecourse.checks import ClearError
+from tapecourse.run import Value, run_notebook
+
+__all__ = ["attempt", "first_line"]
+
+ONE_AT_A_TIME = threading.Lock()  # in a worker with several threads; see run_notebook
+
+
+def attempt(notebook: str, folder: str, parameters: dict[str, Value], cwd: str) -> dict:
+    """Run the notebook once, in a new folder below `folder`: what a worker does.
+
+    Returns the new folder and what goes into `run.json`. Raises nothing: whatever goes wrong is
+    the run's error, and the other runs go on.
+    """
+    made = Path(folder, uuid.uuid4().hex)  # the attempt of a killed worker has its own
+    metrics, error = {}, ""
+    with ONE_AT_A_TIME:
+        begun = time.perf_counter()
+        try:
+            made.mkdir()
+            run_notebook(notebook, str(made), parameters, cwd=cwd, show_progress=False)
+            metrics = read_metrics(made)
+        except ClearError as problem:
+            error = first_line(str(problem))
+        except Exception as problem:
+            error = first_line(f"{type(problem).__name__}: {problem}")
+        seconds = round(time.perf_counter() - begun, 3)
+    record = {"parameters": parameters, "metrics": metrics, "seconds": seconds}
+    return record | {"status": "failed" if error else "done", "error": error, "folder": str(made)}
+
+
+def first_line(text: str) -> str:
+    return text.strip().splitlines()[0]
+
+
+def read_metrics(folder: Path) -> dict:
+    """Read the `metrics` that a notebook left in metrics.json; none, where it writes no file."""
+    path = folder / "metrics.json"
+    if not path.exists():
+        return {}
+    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+    if not isinstance(metrics, dict):
+        raise ValueError("metrics.json: its 'metrics' must be a mapping of names to values")
+    return metrics

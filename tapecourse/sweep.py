@@ -1,0 +1,355 @@
+"""Runs a notebook over a grid: ``tapecourse sweep NOTEBOOK --grid NAME=VALUE,VALUE --out FOLDER``.
+
+papermill executes each run, in a worker process of dask.distributed: on this machine, or on any
+cluster whose workers see the same files. `tapecourse.sweep_folder` says what it leaves where.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from tapecourse.attempt import attempt, first_line
+from tapecourse.checks import ClearError, InputError, check_folder
+from tapecourse.grid import Run, make_runs, read_grid, type_grid
+from tapecourse.run import RunFailed, run_notebook, stderr_into
+from tapecourse.sweep_folder import (
+    UNFINISHED,
+    check_same_sweep,
+    clear_write_errors,
+    describe,
+    keep,
+    read_records,
+    remove_failed,
+    write_summary,
+    write_whole,
+)
+
+__all__ = ["main", "sweep"]
+
+REPORT = "09_compare_runs.ipynb"
+THREADS = (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
+TRIES = 3  # of a run whose worker dies
+ANSWER = 10  # seconds in which a scheduler must answer, and have a worker
+
+
+def killed(folder: Path, run: Run, problem: str) -> dict:
+    """Return the record of a run that ended without one, with the folder of its last attempt."""
+    attempts = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+    record = {"parameters": run.parameters, "metrics": {}, "seconds": None}
+    last = attempts[-1] if attempts else folder
+    return record | {"status": "failed", "error": problem, "folder": str(last)}
+
+
+def result_of(future: Future, folder: Path, run: Run) -> dict:
+    """Return what `attempt` returned, or a record that says why it never did."""
+    try:
+        return future.result()
+    except KilledWorker as error:
+        return killed(folder, run, f"its worker process died {error.allowed_failures + 1} times")
+    except (OSError, CancelledError):
+        raise
+    except Exception as error:  # such as a worker that can't import tapecourse
+        return killed(folder, run, first_line(f"{type(error).__name__}: {error}"))
+    finally:
+        future.release()  # or dask would repeat the run if this worker dies later
+
+
+# --- all runs
+
+
+def run_all(client: Client, notebook: Path, runs: list[Run], out: Path) -> Iterator:
+    """Run on the workers, as many at once as there are; yield each run with its record.
+
+    No more are handed out than can start at once: dask blames a worker's death on all runs that
+    it holds.
+    """
+    waiting, completed, running = iter(runs), as_completed(), {}
+
+    def hand_out() -> None:
+        free = len(client.nthreads()) - completed.count()
+        for run in itertools.islice(waiting, max(free, 0 if completed.count() else 1)):
+            folder = out / UNFINISHED / run.name
+            with clear_write_errors(out):
+                folder.mkdir()
+            arguments = (str(notebook), str(folder), run.parameters, os.getcwd())
+            future = client.submit(attempt, *arguments, pure=False)
+            running[future.key] = folder, run
+            completed.add(future)
+
+    hand_out()
+    for future in completed:
+        folder, run = running.pop(future.key)
+        yield run, result_of(future, folder, run)
+        hand_out()
+
+
+@contextmanager
+def local_client(workers: int, runs: int) -> Iterator[Client]:
+    """Start worker processes of one thread each, whose kernels share out the cores."""
+    threads = max(1, CPU_COUNT // workers)  # not by `runs`: a rest must equal the whole in this
+    environment = {name: os.environ.get(name, str(threads)) for name in THREADS}
+    with dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1}), no_interrupts():
+        cluster = LocalCluster(
+            n_workers=min(workers, runs),
+            threads_per_worker=1,
+            memory_limit=0,  # a run's memory is its kernel's
+            dashboard_address="127.0.0.1:8787",
+            env=environment,
+        )
+        client = Client(cluster)
+    try:
+        yield client
+    finally:
+        with no_interrupts():
+            client.close()
+            cluster.close()
+
+
+@contextmanager
+def no_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C for the seconds in which dask's processes start or end, which it muddles."""
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+@contextmanager
+def remote_client(address: str, out: Path) -> Iterator[Client]:
+    """Connect to a scheduler, and make sure that its workers can do what they are asked to."""
+    try:
+        client = Client(address, timeout=ANSWER)
+    except (OSError, ValueError) as error:
+        problem = f"no scheduler answers ({first_line(str(error))})."
+        raise InputError("--scheduler", address, problem) from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=ANSWER)
+        except TimeoutError:
+            problem = f"it has no worker. Start some: dask worker {address} --nthreads 1"
+            raise InputError("--scheduler", address, problem) from None
+        for worker, problem in client.run(worker_problem_in(out)).items():
+            if problem:
+                raise InputError("--scheduler", address, f"its worker {worker} {problem}")
+        yield client
+
+
+def worker_problem_in(out: Path) -> Callable[[], str]:
+    """Return a function that says what a worker lacks to work in `out`.
+
+    It is an inner one because dask sends those whole: a worker without this package can run it.
+    """
+    marker = str(out / "sweep.json")
+
+    def problem() -> str:
+        try:
+            import tapecourse.attempt  # noqa: F401
+        except ImportError as error:
+            return f"lacks this version of the course ({error})."
+        return (
+            "" if os.path.exists(marker) else f"doesn't see {marker}: a shared folder is needed."
+        )
+
+    return problem
+
+
+def do_runs(
+    connect: AbstractContextManager[Client],
+    notebook: Path,
+    runs: list[Run],
+    records: dict[str, dict],
+    out: Path,
+) -> None:
+    """Do the runs that are not done; put what comes of them into the folder and `records`."""
+    to_do = not_done(runs, records)
+    settings = {"total": len(runs), "initial": len(runs) - len(to_do), "desc": "runs"}
+    with open(out / "sweep.log", "ab") as log, stderr_into(log) as terminal, connect as client:
+        print(f"Dashboard: {client.dashboard_link}", flush=True)
+        with tqdm(**settings, unit="run", file=terminal, postfix={"failed": 0}) as bar:
+            failed = 0
+            try:
+                for run, record in run_all(client, notebook, to_do, out):
+                    with clear_write_errors(out):
+                        keep(out, run, Path(record.pop("folder")), record)
+                        records[run.name] = record
+                        write_summary(out, runs, records)
+                    if record["status"] == "failed":
+                        failed += 1
+                        bar.write(f"failed: {run.name}: {record['error']}", file=terminal)
+                    bar.set_postfix(failed=failed, refresh=False)
+                    bar.update()
+            except (OSError, CancelledError) as error:
+                problem = "The connection to dask's scheduler is lost. The same command goes on."
+                raise ClearError(problem) from error
+
+
+def not_done(runs: list[Run], records: dict[str, dict]) -> list[Run]:
+    return [run for run in runs if records.get(run.name, {}).get("status") != "done"]
+
+
+def write_report(notebook: str, out: Path) -> None:
+    """Run the report notebook beside the swept one, if there is one, into report.ipynb."""
+    report, executed = Path(notebook).with_name(REPORT), out / UNFINISHED / REPORT
+    if not report.is_file():
+        return
+    print("Writing the report. The bar counts its cells.", flush=True)
+    with clear_write_errors(out):
+        try:
+            run_notebook(str(report), str(executed.parent), {"sweep_dir": str(out)})
+        except RunFailed as error:
+            problem = f"The report failed: {first_line(str(error))}"
+            raise ClearError(f"{problem}\nThe notebook up to there: {out}/report.ipynb") from None
+        finally:
+            if executed.exists():
+                os.replace(executed, out / "report.ipynb")
+
+
+# --- the command
+
+
+def sweep(
+    notebook: str,
+    grid: dict[str, list],
+    out: str,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    dry_run: bool = False,
+) -> bool:
+    """Do the runs of a grid that the folder `out` doesn't hold yet; return whether all are done.
+
+    Raises
+    ------
+    InputError
+        Something given is wrong; nothing has been started.
+    ClearError
+        The folder can't be written any more, the scheduler is gone, or the report failed.
+    """
+    if workers is not None and workers < 1:
+        raise InputError("--workers", workers, "an integer is needed, 1 or more.")
+    if not out:
+        raise InputError("--out", out, "a folder is needed.")
+    grid = type_grid(grid, notebook)
+    folder = Path(out).resolve()
+    if dry_run:
+        order = check_same_sweep(folder, describe(notebook, grid))
+        print_runs(make_runs({name: grid[name] for name in order}), read_records(folder))
+        return True
+    check_same_sweep(folder, describe(notebook, grid))  # before anything is written there
+    check_folder("--out", out)
+    try:
+        with FileLock(folder / "sweep.lock", timeout=0):
+            return locked_sweep(notebook, grid, folder, workers or CPU_COUNT, scheduler)
+    except Timeout:
+        raise InputError("--out", out, "another sweep is writing to this folder.") from None
+
+
+def locked_sweep(
+    notebook: str, grid: dict[str, list], out: Path, workers: int, scheduler: str | None
+) -> bool:
+    """Do the runs, as the only sweep in `out`."""
+    description = describe(notebook, grid)
+    description["parameters"] = order = check_same_sweep(out, description)
+    runs, records = make_runs({name: grid[name] for name in order}), read_records(out)
+    copy = out / UNFINISHED / Path(notebook).name  # the notebook may be edited meanwhile
+    with clear_write_errors(out):
+        shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+        for name in [name for name, record in records.items() if record["status"] == "done"]:
+            remove_failed(out, name)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(notebook, copy)
+        write_whole(out / "sweep.json", json.dumps(description, indent=2) + "\n")
+        write_summary(out, runs, records)
+    try:
+        if to_do := not_done(runs, records):
+            connect = (
+                remote_client(scheduler, out) if scheduler else local_client(workers, len(to_do))
+            )
+            do_runs(connect, copy, runs, records, out)
+        if any(record["status"] == "done" for record in records.values()):
+            write_report(notebook, out)
+    finally:
+        shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+        if records:
+            print_result(out, runs, records)
+    return not not_done(runs, records)
+
+
+def print_runs(runs: list[Run], records: dict[str, dict]) -> None:
+    """Print what a sweep would do."""
+    states = [records.get(run.name, {"status": "missing"})["status"] for run in runs]
+    for run, state in zip(runs, states):
+        print(f"{state:8}{run.name}")
+    print(f"{len(runs)} runs, {states.count('done')} of them done already. Nothing was started.")
+
+
+def print_result(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
+    """Print how many runs are done, and where everything is."""
+    states = [records.get(run.name, {"status": "missing"})["status"] for run in runs]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "failed", "missing"))
+    print(f"{len(runs)} runs: {counts}.")
+    if set(states) != {"done"}:
+        print("The same command does what is not done.")
+    places = [out / "summary.csv", out / "report.ipynb", out / "failed"]
+    print("Look at:", *(f"{place}" for place in places if place.exists()), sep="\n  ")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return 0 if all succeeded, 1 if not, and 2 if what was given is wrong."""
+    parser = argparse.ArgumentParser(prog="tapecourse", description="Tools of the course.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("sweep", help="run a notebook over a grid of parameters")
+    command.add_argument("notebook", help="path of the notebook")
+    command.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,VALUE",
+        help="a parameter and its values; once for each parameter",
+    )
+    command.add_argument("--grid-file", metavar="FILE", help="YAML lines NAME: [VALUE, VALUE]")
+    command.add_argument("--out", required=True, metavar="FOLDER", help="folder for all runs")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, help="runs at once, by default one for each core")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="a running dask scheduler")
+    command.add_argument("--dry-run", action="store_true", help="only print the runs")
+    options = parser.parse_args(arguments)
+    try:
+        succeeded = sweep(
+            options.notebook,
+            read_grid(options.grid, options.grid_file),
+            options.out,
+            workers=options.workers,
+            scheduler=options.scheduler,
+            dry_run=options.dry_run,
+        )
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (ClearError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted. The same command goes on.", file=sys.stderr)
+        return 1
+    return 0 if succeeded else 1

@@ -1,0 +1,152 @@
+"""The folder of a sweep: what it holds, and how it is written.
+
+::
+
+    summary.csv    a row a run: parameters, metrics, seconds, status, error
+    NAME/          a finished run: the executed notebook, what it wrote to run_dir, and run.json
+    failed/NAME/   the last attempt at a run that failed, in the same form
+    report.ipynb   the report, where the notebook has one beside it
+    sweep.json     whose runs these are
+    sweep.log      what dask had to say
+
+Two rules keep the runs whole. Every attempt has a new folder below ``.unfinished``, and becomes
+``NAME`` by being renamed when it is complete. And only the process that holds ``sweep.lock``
+renames: what a killed sweep left running can't touch a later one's runs.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+
+from tapecourse.checks import ClearError, InputError
+from tapecourse.grid import Run
+
+__all__ = [
+    "UNFINISHED",
+    "check_same_sweep",
+    "clear_write_errors",
+    "describe",
+    "keep",
+    "read_records",
+    "remove_failed",
+    "write_summary",
+    "write_whole",
+]
+
+UNFINISHED = ".unfinished"
+
+
+@contextmanager
+def clear_write_errors(out: Path) -> Iterator[None]:
+    """Say in one line that the sweep's own files can't be written: the disk is full, perhaps."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"{out} can't be written ({error.strerror or error})."
+        raise ClearError(f"{problem} What is finished is kept.") from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file of the sweep so that it is there with all of the text, or as it was."""
+    part = path.parent / UNFINISHED / path.name
+    part.write_text(text, encoding="utf-8", newline="")
+    os.replace(part, path)
+
+
+def describe(notebook: str, grid: dict) -> dict:
+    """Return what all runs of a folder must have in common."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    code = json.dumps([cell.source for cell in cells if cell.cell_type == "code"])
+    digest = hashlib.sha256(code.encode()).hexdigest()
+    return {"notebook": Path(notebook).name, "code_sha256": digest, "parameters": list(grid)}
+
+
+def check_same_sweep(out: Path, ours: dict) -> list[str]:
+    """Refuse a folder that holds other things; return the parameters in the folder's order."""
+    if not (out / "sweep.json").exists():
+        own = {"sweep.json", "sweep.lock", "sweep.log", UNFINISHED}
+        if out.is_dir() and any(path.name not in own for path in out.iterdir()):
+            raise InputError("--out", str(out), "this folder holds other files, and no sweep.")
+        return ours["parameters"]
+    theirs = json.loads((out / "sweep.json").read_text(encoding="utf-8"))
+    problem = None
+    if ours["notebook"] != theirs["notebook"]:
+        problem = f"its runs are of {theirs['notebook']}"
+    elif ours["code_sha256"] != theirs["code_sha256"]:
+        problem = f"its runs are of another version of {ours['notebook']}"
+    elif set(ours["parameters"]) != set(theirs["parameters"]):
+        problem = f"the grid of its runs is over {', '.join(theirs['parameters'])}"
+    if problem:
+        raise InputError("--out", str(out), f"{problem}: another folder is needed.")
+    return theirs["parameters"]
+
+
+def read_records(out: Path) -> dict[str, dict]:
+    """Read each run's `run.json`, by name; a finished run hides a failed attempt at it."""
+    records = {}
+    for path in [*out.glob("failed/*/run.json"), *out.glob("*/run.json")]:  # in this order
+        try:
+            records[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise ClearError(f"{path} is broken. Delete {path.parent} to run it again.") from None
+    return records
+
+
+def write_summary(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
+    """Write summary.csv: the runs of the grid in order, then others that the folder holds."""
+    missing = {"metrics": {}, "seconds": None, "status": "missing", "error": ""}
+    ours = [{"parameters": run.parameters} | records.get(run.name, missing) for run in runs]
+    names = {run.name for run in runs}
+    rows = []
+    for record in ours + [records[name] for name in sorted(records.keys() - names)]:
+        ends = {key: record[key] for key in ("seconds", "status", "error")}
+        taken = record["parameters"] | ends
+        metrics = {
+            f"metrics.{key}" if key in taken else key: value
+            for key, value in flatten(record["metrics"]).items()
+        }
+        rows.append((record["parameters"], metrics, ends))
+    columns = [column for part in zip(*rows) for cells in part for column in cells]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(columns)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(parameters | metrics | ends for parameters, metrics, ends in rows)
+    write_whole(out / "summary.csv", text.getvalue())
+
+
+def flatten(metrics: dict, prefix: str = "") -> dict:
+    """Return nested metrics as one mapping: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
+    flat = {}
+    for key, value in metrics.items():
+        inner = isinstance(value, dict)
+        flat |= flatten(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat
+
+
+def keep(out: Path, run: Run, folder: Path, record: dict) -> None:
+    """Rename an attempt's folder to what it becomes: the run, or the failed run."""
+    text = json.dumps(record, indent=2) + "\n"
+    (folder / "run.json").write_text(text, encoding="utf-8")
+    failed = out / "failed" / run.name
+    if record["status"] == "failed":
+        shutil.rmtree(failed, ignore_errors=True)
+        failed.parent.mkdir(exist_ok=True)
+        os.rename(folder, failed)
+    else:
+        os.rename(folder, out / run.name)
+        remove_failed(out, run.name)
+
+
+def remove_failed(out: Path, name: str) -> None:
+    """Remove the failed attempt at a run that is finished now."""
+    shutil.rmtree(out / "failed" / name, ignore_errors=True)
+    if (out / "failed").is_dir() and not any((out / "failed").iterdir()):
+        (out / "failed").rmdir()
