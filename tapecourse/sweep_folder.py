@@ -2,7 +2,7 @@
 
 ::
 
-    summary.csv    a row a run: parameters, metrics, seconds, status, error
+    summary.csv    a row a run: its folder, parameters, metrics, seconds, status, error
     NAME/          a finished run: the executed notebook, what it wrote to run_dir, and run.json
     failed/NAME/   the last attempt at a run that failed, in the same form
     report.ipynb   the report, where the notebook has one beside it
@@ -103,17 +103,20 @@ def read_records(out: Path) -> dict[str, dict]:
 def write_summary(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
     """Write summary.csv: the runs of the grid in order, then others that the folder holds."""
     missing = {"metrics": {}, "seconds": None, "status": "missing", "error": ""}
-    ours = [{"parameters": run.parameters} | records.get(run.name, missing) for run in runs]
-    names = {run.name for run in runs}
+    ours = {
+        run.name: {"parameters": run.parameters} | records.get(run.name, missing) for run in runs
+    }
+    rest = {name: records[name] for name in sorted(records.keys() - ours.keys())}
     rows = []
-    for record in ours + [records[name] for name in sorted(records.keys() - names)]:
+    for name, record in (ours | rest).items():
+        parameters = {"run": name} | record["parameters"]
         ends = {key: record[key] for key in ("seconds", "status", "error")}
-        taken = record["parameters"] | ends
+        taken = parameters | ends
         metrics = {
             f"metrics.{key}" if key in taken else key: value
             for key, value in flatten(record["metrics"]).items()
         }
-        rows.append((record["parameters"], metrics, ends))
+        rows.append((parameters, metrics, ends))
     columns = [column for part in zip(*rows) for cells in part for column in cells]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(columns)), lineterminator="\n")

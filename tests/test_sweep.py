@@ -311,7 +311,7 @@ def test_a_failing_run_does_not_stop_the_others(finished):
 
 def test_the_summary_has_a_row_a_run_in_the_order_of_the_grid(finished):
     rows = summary(finished[0] / "out")
-    columns = "seed learning_rate test_accuracy steps.all metrics.seed seconds status error"
+    columns = "run seed learning_rate test_accuracy steps.all metrics.seed seconds status error"
     assert list(rows[0]) == columns.split()
     points = [(row["seed"], row["learning_rate"]) for row in rows]
     assert points == [(seed, rate) for seed in "210" for rate in ("0.001", "1.0")]
@@ -320,6 +320,7 @@ def test_the_summary_has_a_row_a_run_in_the_order_of_the_grid(finished):
     for row in rows:
         assert 0.1 < float(row["seconds"]) < 60
         name = f"seed={row['seed']},learning_rate={row['learning_rate']}"
+        assert row["run"] == name
         if row["status"] == "done":
             results = json.loads((finished[0] / "out" / name / "metrics.json").read_text())
             assert float(row["test_accuracy"]) == results["metrics"]["test_accuracy"]
