@@ -2,7 +2,7 @@
 
 import sys
 
-from tapecourse.sweep import main
+from tapecourse.sweeps.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

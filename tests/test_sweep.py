@@ -25,9 +25,10 @@ from dask.system import CPU_COUNT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapecourse import sweep, sweep_folder
-from tapecourse.attempt import attempt
-from tapecourse.grid import file_name, make_runs, read_grid, run_name, type_grid
+from tapecourse.sweeps import command as sweep
+from tapecourse.sweeps import folder as sweep_folder
+from tapecourse.sweeps.grid import file_name, make_runs, read_grid, run_name, type_grid
+from tapecourse.sweeps.worker import attempt
 
 PARAMETERS = """\
 learning_rate: float = 0.5  # a rate, above 0
@@ -509,7 +510,7 @@ def test_broken_metrics_fail_their_run(tmp_path, monkeypatch, text, error):
     def run_notebook(notebook, folder, *_, **__):
         Path(folder, "metrics.json").write_text(text)
 
-    monkeypatch.setattr("tapecourse.attempt.run_notebook", run_notebook)
+    monkeypatch.setattr("tapecourse.sweeps.worker.run_notebook", run_notebook)
     record = attempt("tiny.ipynb", str(tmp_path), {}, ".")
     assert record["status"] == "failed" and record["error"].startswith(error)
 

@@ -1,7 +1,7 @@
 """Runs a notebook over a grid: ``tapecourse sweep NOTEBOOK --grid NAME=VALUE,VALUE --out FOLDER``.
 
 papermill executes each run, in a worker process of dask.distributed: on this machine, or on any
-cluster whose workers see the same files. `tapecourse.sweep_folder` says what it leaves where.
+cluster whose workers see the same files. `tapecourse.sweeps.folder` says what it leaves where.
 """
 
 import argparse
@@ -22,11 +22,9 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from tapecourse.attempt import attempt, first_line
 from tapecourse.checks import ClearError, InputError, check_folder
-from tapecourse.grid import Run, make_runs, read_grid, type_grid
 from tapecourse.run import RunFailed, run_notebook, stderr_into
-from tapecourse.sweep_folder import (
+from tapecourse.sweeps.folder import (
     UNFINISHED,
     check_same_sweep,
     clear_write_errors,
@@ -37,6 +35,8 @@ from tapecourse.sweep_folder import (
     write_summary,
     write_whole,
 )
+from tapecourse.sweeps.grid import Run, make_runs, read_grid, type_grid
+from tapecourse.sweeps.worker import attempt, first_line
 
 __all__ = ["main", "sweep"]
 
@@ -163,7 +163,7 @@ def worker_problem_in(out: Path) -> Callable[[], str]:
 
     def problem() -> str:
         try:
-            import tapecourse.attempt  # noqa: F401
+            import tapecourse.sweeps.worker  # noqa: F401
         except ImportError as error:
             return f"lacks this version of the course ({error})."
         return (

@@ -27,7 +27,7 @@ from pathlib import Path
 import nbformat
 
 from tapecourse.checks import ClearError, InputError
-from tapecourse.grid import Run
+from tapecourse.sweeps.grid import Run
 
 __all__ = [
     "UNFINISHED",
