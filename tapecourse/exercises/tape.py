@@ -131,14 +131,11 @@ def undo_broadcasting(answer: Callable) -> None:
         details = {"before": before, "shape": shape}
         if found is None:
             raise NotRight("no_return", what="the answer")
-        size = np.asarray(found).size
-        if np.shape(found) != shape and size == right.size:
-            raise NotRight("axes_lost" if shape else "value", **details)
         if np.shape(found) != shape:
-            raise NotRight(
-                "length_one" if stretched and np.ndim(found) == len(shape) else "in_front",
-                **details,
-            )
+            if np.size(found) == right.size:
+                raise NotRight("axes_lost", **details)
+            kept_axes = np.ndim(found) == len(shape)
+            raise NotRight("length_one" if kept_axes else "in_front", **details)
         one_copy = bar[(0,) * new + tuple(slice(0, n) for n in shape)]
         mistakes = [("mean", right / copies), ("one_copy", one_copy)]
         expect(as_numbers(found, shape, "the answer"), right, mistakes, **details)
