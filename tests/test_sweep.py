@@ -206,6 +206,7 @@ def test_a_grid_file_and_options_are_merged(tmp_path):
         ({"notebook": "nowhere.ipynb"}, "notebook = 'nowhere.ipynb': there is no such file"),
         ({"notebook": "broken.ipynb"}, "notebook = 'broken.ipynb': this is no Jupyter notebook"),
         ({"out": ""}, "--out = '': a folder is needed"),
+        ({"out": "{out}"}, "--out = '{out}': no '{' is allowed"),
         ({"out": "file"}, "--out = 'file': this folder can't be written"),
         ({"out": "file/out"}, "--out = 'file/out': this folder can't be written"),
         ({"out": "."}, "this folder holds other files, and no sweep"),

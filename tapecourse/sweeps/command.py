@@ -251,6 +251,8 @@ def sweep(
         raise InputError("--out", out, "a folder is needed.")
     grid = type_grid(grid, notebook)
     folder = Path(out).resolve()
+    if "{" in str(folder):
+        raise InputError("--out", out, "no '{' is allowed: papermill would fill it in.")
     if dry_run:
         order = check_same_sweep(folder, describe(notebook, grid))
         print_runs(make_runs({name: grid[name] for name in order}), read_records(folder))
