@@ -631,6 +631,7 @@ def test_a_running_scheduler_serves_as_the_cluster(tmp_path, scheduler, monkeypa
     old = tmp_path / "old" / "tapecourse"
     old.mkdir(parents=True)
     (old / "__init__.py").write_text('"""As it was before there were sweeps."""')
+    (old / "sweeps.py").touch()  # or an editable install would fill in what is missing here
     worker = start_worker(address, old.parent)
     try:
         monkeypatch.setattr(sweep, "ANSWER", 20)
