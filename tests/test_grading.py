@@ -8,13 +8,13 @@ import sys
 import nbformat
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SOLUTIONS
 from nbgrader.utils import determine_grade
 
 from tapecourse.exercises.core import exercises_of
 from tapecourse.grading import put_back, settle
 
-CHAPTERS = sorted(path.name for path in (ROOT / "solutions").iterdir())
+CHAPTERS = [path.stem for path in SOLUTIONS]
 HOSTILE = "01_differentiation"
 
 
@@ -28,6 +28,10 @@ def nbgrader(course, *arguments):
 
 def read(course, folder, chapter):
     return nbformat.read(course / folder / chapter / f"{chapter}.ipynb", as_version=4)
+
+
+def exercises_in(chapter):
+    return exercises_of(str(int(chapter[:2])))
 
 
 def by_id(notebook):
@@ -146,7 +150,7 @@ def test_released_without_solutions(course, chapter):
 def test_notebook_and_checks_agree(chapter):
     """Numbers, titles and points stand in the headings, the metadata and the checks."""
     solutions = read(ROOT, "solutions", chapter)
-    cells, exercises = by_id(solutions), exercises_of(str(int(chapter[:2])))
+    cells, exercises = by_id(solutions), exercises_in(chapter)
     assert points(solutions) == {each.number: each.points for each in exercises}
     for each in exercises:
         task = cells[f"task-{each.number.replace('.', '-')}"].source
@@ -161,7 +165,7 @@ def test_notebook_and_checks_agree(chapter):
 
 
 def test_readme_counts_the_exercises():
-    every = [each for chapter in CHAPTERS for each in exercises_of(str(int(chapter[:2])))]
+    every = [each for chapter in CHAPTERS for each in exercises_in(chapter)]
     total = sum(each.points for each in every)
     claim = f"{len(every)} in number, are nbgrader assignments: {total} points"
     assert claim in (ROOT / "README.md").read_text()

@@ -30,6 +30,7 @@ __all__ = [
     "NotTried",
     "Outcome",
     "Progress",
+    "as_letters",
     "as_numbers",
     "call",
     "check",
@@ -37,6 +38,7 @@ __all__ = [
     "exercise",
     "exercises_of",
     "expect",
+    "returned",
     "show_progress",
 ]
 
@@ -78,6 +80,7 @@ COMMON_HINTS = {
     "no_numbers": "{what} must be numbers, and is of the type {kind}.",
     "unusable": "What `{name}` returned can't be judged ({error}).\n"
     "Does it return what its docstring says?",
+    "no_letters": "The answer must be a set of letters from {letters}.",
     "shape": "{what} has the shape {found}, and should have {needed}.",
 }
 
@@ -230,8 +233,6 @@ def call(function: Callable, *arguments: Any, **options: Any) -> Any:
         return function(*(copy_of(argument) for argument in arguments), **options)
     except NotImplementedError as error:
         raise NotTried from error
-    except (NotTried, NotRight):  # of a function of ours that the learner's function called
-        raise
     except (Exception, SystemExit) as error:
         name = getattr(function, "__name__", "your code")
         problem = f"{type(error).__name__}: {error}".replace("\n", " ")
@@ -258,6 +259,20 @@ def is_own(path: Path) -> bool:
     return "site-packages" not in path.parts and not path.is_relative_to(PACKAGE)
 
 
+def returned(value: Any, what: str = "the answer") -> Any:
+    """Return a learner's result, and refuse None: "no_return"."""
+    if value is None:
+        raise NotRight("no_return", what=what)
+    return value
+
+
+def as_letters(value: Any, letters: str) -> set[str]:
+    """Read an answer as a set of some letters, and refuse anything else: "no_letters"."""
+    if not isinstance(value, Iterable) or not all(str(letter) in letters for letter in value):
+        raise NotRight("no_letters", letters=f"{letters[0]} to {letters[-1]}")
+    return set(value)
+
+
 def as_numbers(value: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     """Read an answer as an array of float64.
 
@@ -274,10 +289,8 @@ def as_numbers(value: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     NotRight
         "no_return", "no_numbers" or "shape".
     """
-    if value is None:
-        raise NotRight("no_return", what=what)
     try:
-        array = np.asarray(value, "float64")
+        array = np.asarray(returned(value, what), "float64")
     except (TypeError, ValueError):
         raise NotRight("no_numbers", what=what, kind=type(value).__name__) from None
     if shape == () and array.size == 1:

@@ -1,6 +1,6 @@
 """The checks of the exercises of chapter 04."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,9 @@ import numpy as np
 import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import tensorflow as tf
 
-from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect
+from tapecourse.exercises.core import NotRight, as_letters, as_numbers, call, exercise, expect
 
+PROGRAMS = "abcdefgh"
 NONE = set("acefg")
 
 
@@ -18,7 +19,6 @@ NONE = set("acefg")
     "Which are None?",
     points=2,
     hints={
-        "no_letters": "The answer must be a set of letters from a to h.",
         "complement": "These return numbers. Asked for are those that return None.",
         "half_a_path": "One that you named has a second path to y, through the other factor.\n"
         "The number may be wrong, but it isn't None.",
@@ -31,11 +31,8 @@ NONE = set("acefg")
 )
 def which_are_none(answer: Callable) -> None:
     """() -> letters of the programs that return None."""
-    result = call(answer)
-    if not isinstance(result, Iterable) or not all(str(letter) in "abcdefgh" for letter in result):
-        raise NotRight("no_letters")
-    found = set(result)
-    if found == set("abcdefgh") - NONE:
+    found = as_letters(call(answer), PROGRAMS)
+    if found == set(PROGRAMS) - NONE:
         raise NotRight("complement")
     if "b" in found or "a" not in found:
         raise NotRight("watch")

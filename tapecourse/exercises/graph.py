@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect
+from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect, returned
 from tapecourse.graph import Node
 
 
@@ -134,9 +134,7 @@ def sweep_forth(nodes: list[Node], sources: tuple[str, ...]) -> dict[str, float]
 
 def read_dict(result: object, names: list[str]) -> np.ndarray:
     """Return the numbers that a dict holds for some nodes, NaN where it has none."""
-    if result is None:
-        raise NotRight("no_return", what="the answer")
-    if not isinstance(result, dict):
+    if not isinstance(returned(result), dict):
         raise NotRight("no_dict")
     values = [math.nan if result.get(name) is None else result[name] for name in names]
     return np.array([as_numbers(value, (), "an entry of the dict") for value in values])

@@ -1,10 +1,18 @@
 """The checks of the exercises of chapter 03."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
-from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect
+from tapecourse.exercises.core import (
+    NotRight,
+    as_letters,
+    as_numbers,
+    call,
+    exercise,
+    expect,
+    returned,
+)
 from tapecourse.tape import Tape, TapeError, Tensor, Variable
 
 
@@ -24,10 +32,8 @@ def stop_gradient(answer: Callable) -> None:
     x = Variable([1.5, -2.0])
     with Tape(persistent=True) as tape:
         square = x * x
-        stopped = [call(answer, square), call(answer, x)]
+        stopped = [returned(call(answer, square)), returned(call(answer, x))]
         for result in stopped:
-            if result is None:
-                raise NotRight("no_return", what="the answer")
             if not isinstance(result, Tensor):
                 raise NotRight("no_tensor", kind=type(result).__name__)
         products = [result * x for result in stopped]
@@ -127,10 +133,8 @@ def undo_broadcasting(answer: Callable) -> None:
         new = len(before) - len(shape)
         stretched = [i + new for i, n in enumerate(shape) if n == 1 and before[i + new] != 1]
         right = bar.sum(axis=(*range(new), *stretched)).reshape(shape)
-        found = call(answer, bar, shape)
+        found = returned(call(answer, bar, shape))
         details = {"before": before, "shape": shape}
-        if found is None:
-            raise NotRight("no_return", what="the answer")
         if np.shape(found) != shape:
             if np.size(found) == right.size:
                 raise NotRight("axes_lost", **details)
@@ -150,7 +154,6 @@ STILL_RIGHT = set("adgh")
     "Predict what a fault does",
     points=2,
     hints={
-        "no_letters": "The answer must be a set of letters from a to h.",
         "complement": "These are the programs that go wrong. Asked for are the other ones.",
         "intermediate": "One is too many: also an intermediate result can be used twice.",
         "constants": "One is missing: which tensors get an adjoint at all, and does a plain 2.0?",
@@ -163,10 +166,7 @@ STILL_RIGHT = set("adgh")
 )
 def still_right(answer: Callable) -> None:
     """() -> letters of the programs that stay right."""
-    result = call(answer)
-    if not isinstance(result, Iterable) or not all(str(letter) in PROGRAMS for letter in result):
-        raise NotRight("no_letters")
-    found = set(result)
+    found = as_letters(call(answer), PROGRAMS)
     if found == STILL_RIGHT:
         return
     missing, extra = STILL_RIGHT - found, found - STILL_RIGHT

@@ -9,7 +9,7 @@ import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without 
 import tensorflow as tf
 import keras
 
-from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect
+from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect, returned
 
 
 @exercise(
@@ -63,9 +63,7 @@ def epoch_mean(answer: Callable) -> None:
 def places(answer: Callable) -> None:
     """(sizes, epochs) -> places of steps, means and validations."""
     for sizes, epochs in [([2, 2, 1], 1), ([64, 64, 22], 3)]:
-        result = call(answer, sizes, epochs)
-        if result is None:
-            raise NotRight("no_return", what="the answer")
+        result = returned(call(answer, sizes, epochs))
         if not isinstance(result, list | tuple) or len(result) != 3:
             raise NotRight("three_lists")
         n, steps_per_epoch = sum(sizes), len(sizes)
@@ -319,9 +317,7 @@ def smooth(answer: Callable) -> None:
             return np.array([losses[max(0, i - before) : i + after + 1].mean() for i in range(n)])
 
         right = mean(half, half)
-        result = call(answer, losses, window)
-        if result is None:
-            raise NotRight("no_return", what="the answer")
+        result = returned(call(answer, losses, window))
         if np.shape(result) != (n,):
             raise NotRight("short", needed=n, found=np.size(result))
         found = as_numbers(result, (n,), "the answer")
