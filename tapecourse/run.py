@@ -17,8 +17,8 @@ from typing import BinaryIO, TextIO
 
 import nbformat
 import papermill
-from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from tenacity import Retrying, retry_if_exception_message, stop_after_attempt
 from tqdm.auto import tqdm
 
 from tapecourse.checks import ClearError, InputError, check_folder
@@ -37,9 +37,17 @@ __all__ = [
 Value = str | int | float
 TYPES = {"str": str, "int": int, "float": float}
 
+# A kernel binds its ports a second after they are chosen; another process can take one meanwhile.
+# Nothing has run then, so that a new kernel may simply be tried.
+try_three_kernels = Retrying(
+    retry=retry_if_exception_message(message="Kernel died before replying to kernel_info"),
+    stop=stop_after_attempt(3),
+    reraise=True,
+)
+
 
 class RunFailed(ClearError):
-    """A cell of the notebook raised an error, or its kernel died."""
+    """A cell of the notebook raised an error, or its kernel died or never started."""
 
 
 def known_parameters(notebook: str) -> dict[str, dict]:
@@ -154,7 +162,8 @@ def run_notebook(
         parameters = parameters | {"run_dir": folder}
     with kernel_log() as log:
         try:
-            return papermill.execute_notebook(
+            return try_three_kernels(
+                papermill.execute_notebook,
                 notebook,
                 executed,
                 parameters,
@@ -165,7 +174,7 @@ def run_notebook(
             )
         except PapermillExecutionError as error:
             problem = f"{error.ename}: {error.evalue}"
-        except DeadKernelError as error:
+        except RuntimeError as error:  # of nbclient: its kernel died, or never answered
             problem = f"{error}. Its last words: {last_words(log)}"
     raise RunFailed(f"{problem}\nThe notebook up to there: {executed}")
 

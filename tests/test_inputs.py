@@ -286,7 +286,10 @@ def refusals(tmp_path_factory):
         command = [sys.executable, "-m", "papermill", CHAPTER, executed, "-k", "python3"]
         command += options.format(folder=folder).split()
         command += ["--no-progress-bar"]
-        result = subprocess.run(command, capture_output=True, text=True, env=environment)
+        for _ in range(3):  # a kernel may not start; see try_three_kernels of tapecourse.run
+            result = subprocess.run(command, capture_output=True, text=True, env=environment)
+            if "Kernel died before replying" not in result.stderr:
+                break
         return result, nbformat.read(executed, as_version=4)
 
     with ThreadPoolExecutor(2) as pool:
@@ -299,7 +302,9 @@ def test_papermill_fails_before_training_with_one_clear_error(refusals, name):
     result, executed = refusals[name]
     assert result.returncode != 0
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
-    [error] = [output for output in outputs if output.output_type == "error"]
+    errors = [output for output in outputs if output.output_type == "error"]
+    assert len(errors) == 1, result.stderr
+    [error] = errors
     assert error.ename == "InputError"
     assert THROUGH_PAPERMILL[name][1] in error.evalue
     assert error.traceback == [f"InputError: {error.evalue}"]

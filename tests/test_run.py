@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
 from tapecourse.checks import InputError
-from tapecourse.run import read_results, typed_parameters
+from tapecourse.run import RunFailed, read_results, run_notebook, typed_parameters
 
 CHAPTER = str(ROOT / "notebooks" / "05_training_loop.ipynb")
 
@@ -97,6 +99,38 @@ def test_a_dying_kernel_is_told(tmp_path):
     result = run(notebook, tmp_path / "out")
     assert result.returncode == 1
     assert "Kernel died" in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def take_ports_of(monkeypatch):
+    """Return a function: the next so many kernels get a port that another process has."""
+    other = socket.create_server(("127.0.0.1", 0))
+    find = LocalPortCache.find_available_port
+
+    def take(kernels):
+        ports = iter([other.getsockname()[1]] * kernels * 5)  # a kernel has five
+        monkeypatch.setattr(
+            LocalPortCache,
+            "find_available_port",
+            lambda cache, ip: next(ports, None) or find(cache, ip),
+        )
+
+    with other:
+        yield take
+
+
+def test_a_kernel_that_could_not_start_is_tried_again(tmp_path, take_ports_of):
+    notebook = small_notebook(tmp_path / "small.ipynb", "size + 1")
+    take_ports_of(kernels=2)
+    executed = run_notebook(str(notebook), str(tmp_path / "out"), {"size": 7})
+    assert executed.cells[-1].outputs[0].data["text/plain"] == "8"
+
+
+def test_kernels_that_never_start_are_told(tmp_path, take_ports_of):
+    notebook = small_notebook(tmp_path / "small.ipynb")
+    take_ports_of(kernels=3)
+    with pytest.raises(RunFailed, match="(?s)^Kernel died before .* Address already"):
+        run_notebook(str(notebook), str(tmp_path / "out"), {})
 
 
 def test_an_interrupted_run_is_one_message(tmp_path):
