@@ -469,6 +469,7 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Tensor:
 Tensor.__getitem__ = getitem
 Tensor.__len__ = lambda self: len(self.value)
 Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
+Tensor.__bool__ = lambda self: bool(self.value)  # Python would take the length's
 
 # %% ../notebooks/03_build_a_tape.ipynb #mean
 def reduce_mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:

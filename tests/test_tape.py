@@ -1011,6 +1011,12 @@ def test_unpacking_and_iterating():
         iter(Tensor(1.0)).__next__()
 
 
+def test_truth_is_the_values_and_not_the_lengths():
+    assert not Tensor(0.0) and Tensor(2.0) and not Tensor([0.0])
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(Tensor([0.0, 0.0]))
+
+
 def test_indices_that_tensorflow_has_no_name_for():
     for index in [
         ([0, -1, 0],),
