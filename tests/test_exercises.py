@@ -1,14 +1,21 @@
 """The checks accept right answers, and name the misconception of wrong ones."""
 
 import importlib
+import statistics
+import sys
 
 import pytest
 from answers import RIGHT, WRONG
+
+import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
+import tensorflow as tf
 
 from tapecourse.exercises.core import (
     COMMON_HINTS,
     LONGEST_LINE,
     MODULES,
+    Exercise,
+    call,
     check_answer,
     exercises_of,
 )
@@ -63,6 +70,65 @@ def test_untried(number):
 def test_nonsense_is_wrong_and_no_crash(number, nonsense):
     outcome = check_answer(EXERCISES[number], nonsense)
     assert outcome.state == "wrong" and len(outcome.lines) <= 3
+
+
+# --- what is told of an answer that raises an error
+
+
+def square(x):
+    return statistics.mean(x) ** 2
+
+
+@tf.function
+def compiled(x):
+    return tf.matmul(x, x)
+
+
+@tf.function
+def compiled_and_out_of_range(x):
+    return x[tf.cast(x[0], tf.int32)]
+
+
+@tf.custom_gradient
+def handed_on(x):
+    return x  # and no pull-back
+
+
+def leaves(x):
+    sys.exit()
+
+
+@pytest.mark.parametrize(
+    "answer, lines",
+    [
+        (
+            square,
+            ["raised TypeError: 'int' object", "in the line `return statistics.mean(x) ** 2`"],
+        ),
+        (lambda: 1, ["raised TypeError", "It must take the arguments that the exercise names."]),
+        (compiled, ["raised ValueError: Shape must be rank 2", "line `return tf.matmul(x, x)`"]),
+        (
+            compiled_and_out_of_range,
+            ["Error: slice index 5", "`return x[tf.cast(x[0], tf.int32)]`"],
+        ),
+        (handed_on, ["raised TypeError: ", "in none of your lines: what does a library get"]),
+        (leaves, ["raised SystemExit", "in the line `sys.exit()`"]),
+    ],
+    ids=name,
+)
+def test_an_error_is_told_with_the_learners_own_line(answer, lines):
+    x = 5 if answer is square else tf.constant([5.0, 1.0])
+    outcome = check_answer(a_call_with(x), answer)
+    assert outcome.misconception == "raises" and len(outcome.lines) == 2
+    for line, part in zip(outcome.lines, lines):
+        assert part in line and "{" not in line
+
+
+def a_call_with(x):
+    def answer(function):
+        call(function, x)
+
+    return Exercise("0.0", "A call", 1, "answer", COMMON_HINTS, answer)
 
 
 def test_there_are_enough_and_each_hint_is_proved(capsys):

@@ -8,8 +8,10 @@ a hint for each. `check` makes an `Outcome` of it: a learner reads its lines, nb
 
 import html
 import importlib
+import inspect
 import linecache
 import re
+import sysconfig
 import textwrap
 import traceback
 import warnings
@@ -49,7 +51,7 @@ MODULES = {
     "4": "gradients",
     "5": "training",
 }
-PACKAGE = Path(__file__).parent.parent
+NOT_OWN = Path(__file__).parent.parent, Path(sysconfig.get_path("stdlib"))
 LONGEST_LINE = 110  # characters: what fits into a line below a cell
 
 
@@ -235,8 +237,30 @@ def call(function: Callable, *arguments: Any, **options: Any) -> Any:
         raise NotTried from error
     except (Exception, SystemExit) as error:
         name = getattr(function, "__name__", "your code")
-        problem = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise NotRight("raises", name=name, error=problem, where=where(error)) from error
+        place = where(error) if takes(function, *arguments, **options) else MISFIT
+        raise NotRight("raises", name=name, error=in_short(error), where=place) from error
+
+
+MISFIT = "It must take the arguments that the exercise names."
+
+
+def takes(function: Callable, *arguments: Any, **options: Any) -> bool:
+    """Tell whether a function has the parameters for these arguments."""
+    try:
+        inspect.signature(function).bind(*arguments, **options)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin may not tell
+        return True
+    return True
+
+
+def in_short(error: BaseException) -> str:
+    """Return an error's type and text in a line, without what TensorFlow puts around the text."""
+    text = re.sub(r"\{\{.*?\}\}", "", str(error))
+    account = r"in user code:.*\n    \w+: |Graph execution error:.*\n\n"  # of a compiled function
+    text = " ".join(re.split(account, text, flags=re.DOTALL)[-1].split())
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 def copy_of(argument: Any) -> Any:
@@ -246,17 +270,19 @@ def copy_of(argument: Any) -> Any:
 
 def where(error: BaseException) -> str:
     """Quote the last line of the learner's own code that an error passed through."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is `call`
-    own = [frame for frame in frames if is_own(Path(frame.filename))]
+    frames = [(each.filename, each.lineno) for each in traceback.extract_tb(error.__traceback__)]
+    frames += re.findall(r'File "(.+)", line (\d+), in', str(error))  # of a compiled function
+    own = [frame for frame in frames if is_own(Path(frame[0]))]
     if not own:
-        return "Does it take the arguments that the exercise names?"
-    line = linecache.getline(own[-1].filename, own[-1].lineno).strip()
+        return "in none of your lines: what does a library get from them?"
+    line = linecache.getline(own[-1][0], int(own[-1][1])).strip()
     return f"in the line `{shorten(line)}`"
 
 
 def is_own(path: Path) -> bool:
-    """Tell whether a file is a learner's: neither a library's nor this package's."""
-    return "site-packages" not in path.parts and not path.is_relative_to(PACKAGE)
+    """Tell whether a file is a learner's: no library's, nor Python's or this package's."""
+    made = "site-packages" in path.parts or path.name.startswith("__autograph_generated_file")
+    return not made and not any(path.is_relative_to(folder) for folder in NOT_OWN)
 
 
 def returned(value: Any, what: str = "the answer") -> Any:
@@ -268,9 +294,10 @@ def returned(value: Any, what: str = "the answer") -> Any:
 
 def as_letters(value: Any, letters: str) -> set[str]:
     """Read an answer as a set of some letters, and refuse anything else: "no_letters"."""
-    if not isinstance(value, Iterable) or not all(str(letter) in letters for letter in value):
+    found = list(value) if isinstance(value, Iterable) else [value]
+    if not all(letter in list(letters) for letter in found):
         raise NotRight("no_letters", letters=f"{letters[0]} to {letters[-1]}")
-    return set(value)
+    return set(found)
 
 
 def as_numbers(value: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
@@ -290,7 +317,9 @@ def as_numbers(value: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
         "no_return", "no_numbers" or "shape".
     """
     try:
-        array = np.asarray(returned(value, what), "float64")
+        if np.asarray(returned(value, what)).dtype.kind in "SU":
+            raise TypeError  # NumPy would read the text as a number
+        array = np.asarray(value, "float64")
     except (TypeError, ValueError):
         raise NotRight("no_numbers", what=what, kind=type(value).__name__) from None
     if shape == () and array.size == 1:
