@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -80,7 +81,8 @@ def curved(x: tf.Tensor) -> tf.Tensor:
     "A Jacobian, row by row",
     points=2,
     hints={
-        "none": "A row is None: was the splitting into outputs recorded, inside the block?",
+        "none": "It is None, or a row is. Does the function end in `return`?\n"
+        "Does the tape follow x? Was the splitting into outputs recorded, inside the block?",
         "summed": "This is the sum of the rows: one call differentiates the sum of all outputs.",
         "transposed": "The Jacobian is transposed: row i belongs to output i.",
         "diagonal": "Only the diagonal is right. Output i depends on other inputs too.",
@@ -126,7 +128,8 @@ def with_gradient(function: Callable, x: Any, bar: Any) -> tuple[np.ndarray, np.
     gradient = call(tape.gradient, result, x, bar)
     if gradient is None:
         raise NotRight("no_path")
-    return value, as_numbers(gradient, tuple(x.shape), "the gradient")
+    dense = tf.convert_to_tensor(gradient)  # it may be tf.IndexedSlices
+    return value, as_numbers(dense, tuple(x.shape), "the gradient")
 
 
 @exercise(
@@ -134,7 +137,8 @@ def with_gradient(function: Callable, x: Any, bar: Any) -> tuple[np.ndarray, np.
     "A gradient of your own",
     points=2,
     hints={
-        "no_path": "No gradient arrives at all: the result must be a tensor, computed from x.",
+        "no_path": "No gradient arrives at all. Is the result a tensor, computed from x?\n"
+        "Does the function that limits the adjoint return it?",
         "clips_value": "The value must pass unchanged. Only the adjoint is limited.",
         "no_effect": "The adjoint passes unchanged too: 5 must become 1.",
         "zero": "An adjoint that is too large becomes 0 here. It shall become 1, or -1.",
@@ -170,21 +174,21 @@ def clip_adjoint(answer: Callable) -> None:
         "not_finite": "Where p = 0 the gradient is not finite: 0, for the branch not chosen,\n"
         "times infinity is NaN. What does the logarithm get to see there?",
         "leaks": "Where p = 0 the gradient is finite, but not 0.",
-        "changed": "Where p is positive, the gradient must be exactly −ln(p) − 1.",
+        "changed": "Where p is positive, however small, the gradient must be exactly −ln(p) − 1.",
     },
 )
 def entropy_terms(answer: Callable) -> None:
     """Tensor of probabilities -> -p·ln(p), 0 where p is 0."""
-    p = np.array([1.0, 0.5, 1e-6, 0.0], "float32")
-    value, gradient = with_gradient(answer, p, np.ones(4, "float32"))
-    right = -p[:3] * np.log(p[:3])
-    if value[3] != 0 or not np.allclose(value[:3], right, rtol=1e-4, atol=1e-10):
+    p = np.array([0.0, 1.0, 0.5, 1e-6, 1e-12], "float32")  # the last, below any small number added
+    value, gradient = with_gradient(answer, p, np.ones_like(p))
+    right = -p[1:] * np.log(p[1:])
+    if value[0] != 0 or not np.allclose(value[1:], right, rtol=1e-4, atol=1e-10):
         raise NotRight("result")
     if not np.isfinite(gradient).all():
         raise NotRight("not_finite")
-    if gradient[3] != 0:
+    if gradient[0] != 0:
         raise NotRight("leaks")
-    expect(gradient[:3], -np.log(p[:3]) - 1, otherwise="changed")
+    expect(gradient[1:], -np.log(p[1:]) - 1, otherwise="changed")
 
 
 def bowl(x: tf.Tensor) -> tf.Tensor:
@@ -192,16 +196,24 @@ def bowl(x: tf.Tensor) -> tf.Tensor:
     return tf.square(x[0]) * x[1] + tf.sin(x[1] * x[2]) + tf.exp(x[0])
 
 
+def cube_of_sum(x: tf.Tensor) -> tf.Tensor:
+    """Map n numbers to one; all elements of its Hessian are 6·Σx."""
+    return tf.reduce_sum(x) ** 3
+
+
 @exercise(
     "4.6",
     "A Hessian without the matrix",
     points=3,
     hints={
-        "none": "The result is None: did the outer tape see how the gradient was computed?",
+        "none": "The result is None. Does the function end in `return`?\n"
+        "Did the outer tape see how the gradient was computed?",
         "first": "This is made of the gradient alone. The second derivative is missing.",
         "diagonal": "This takes the diagonal of the Hessian only. Inputs act on each other too.",
         "no_v": "This is the Hessian times a vector of ones. Where does v come in?",
         "hessian_itself": "This is the Hessian. Asked for is its product with v, a vector.",
+        "matrix": "The product is right, but H was built for it, row by row.\n"
+        "Of which single number is H·v the gradient?",
         "twice": "It is twice the product: was something added up two times?",
         "value": "It is not H·v. Check: move x a little along v. How does the gradient change?",
     },
@@ -232,3 +244,16 @@ def hessian_times(answer: Callable) -> None:
         ("twice", 2 * hessian @ v),
     ]
     expect(as_numbers(result, (3,), "the answer"), hessian @ v, mistakes)
+
+    x, v = np.linspace(-0.5, 1, 10), np.linspace(2, 1, 10)
+    with spy(tf.GradientTape, "gradient") as gradients, spy(tf.GradientTape, "jacobian") as one:
+        with spy(tf, "hessians") as other:
+            result = call(answer, cube_of_sum, tf.constant(x), tf.constant(v))
+    expect(as_numbers(result, (10,), "the answer"), np.full(10, 6 * x.sum() * v.sum()))
+    if one.called or other.called or gradients.call_count >= 10:
+        raise NotRight("matrix")
+
+
+def spy(owner: Any, name: str) -> Any:
+    """Return a context that counts the calls of a function, which works as ever."""
+    return patch.object(owner, name, autospec=True, side_effect=getattr(owner, name))

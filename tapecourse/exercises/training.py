@@ -19,6 +19,7 @@ from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expe
     hints={
         "unweighted": "Every batch counts the same here, however few images it has.",
         "total": "This is the sum over all images. How many are there?",
+        "sum_of_means": "This is the sum of the batches' means. How many images has each?",
         "largest": "You divide as if all batches were full. How many images were seen?",
         "weights_only": "This is divided by the number of steps. How many images were there?",
         "value": "For losses 1 and 4 of batches of 64 and 32 it must be 2.\n"
@@ -33,13 +34,12 @@ def epoch_mean(answer: Callable) -> None:
         mistakes = [
             ("unweighted", loss.mean()),
             ("total", total),
-            ("total", loss.sum()),
+            ("sum_of_means", loss.sum()),
             ("largest", total / (size.max() * len(size))),
             ("weights_only", total / len(size)),
         ]
-        for pair in ((losses, sizes), (loss, size)):
-            found = as_numbers(call(answer, *pair), (), "the answer")
-            expect(found, total / size.sum(), mistakes)
+        found = as_numbers(call(answer, loss, size), (), "the answer")
+        expect(found, total / size.sum(), mistakes)
 
 
 @exercise(
@@ -62,7 +62,7 @@ def epoch_mean(answer: Callable) -> None:
 )
 def places(answer: Callable) -> None:
     """(sizes, epochs) -> places of steps, means and validations."""
-    for sizes, epochs in [([2, 2, 1], 1), ([64, 64, 22], 3)]:
+    for sizes, epochs in [([2, 2, 1], 1), ([64, 64, 22], 3), ([3, 1, 2], 2)]:
         result = returned(call(answer, sizes, epochs))
         if not isinstance(result, list | tuple) or len(result) != 3:
             raise NotRight("three_lists")
@@ -95,7 +95,7 @@ def places(answer: Callable) -> None:
             ),
         }
         for found, (what, (right, mistakes)) in zip(result, table.items()):
-            if np.shape(found) != right.shape:
+            if np.size(found) != right.size:
                 needed = len(right)
                 raise NotRight("counted", what=what, found=np.size(found), needed=needed)
             found = as_numbers(found, right.shape, what)
@@ -123,27 +123,63 @@ def batch(size: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(images), tf.constant(random.integers(0, 3, size))
 
 
-def after_a_step(
-    training: bool = True, from_logits: bool = True, summed: bool = False
-) -> tuple[float, list[np.ndarray]]:
-    """Return the loss, and all weights of the small model after one step, right or wrong."""
-    model, optimizer = small_model(), keras.optimizers.SGD(0.1)
-    images, labels = batch(8)
-    with tf.GradientTape() as tape:
-        outputs = model(images, training=training)
-        losses = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits)
-        loss = tf.reduce_sum(losses) if summed else tf.reduce_mean(losses)
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply(gradients, model.trainable_variables)
-    return float(tf.reduce_mean(losses)), model.get_weights()
+def small_optimizer(weight_decay: float | None = None) -> keras.Optimizer:
+    """Build an optimizer whose second step depends on the first."""
+    return keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=weight_decay)
 
 
-def run_step(make_step: Callable, model: keras.Model) -> float:
-    """Make a learner's step for a model, run it once, and return the loss."""
-    step = call(make_step, model, keras.optimizers.SGD(0.1))
+BATCHES = batch(8), batch(5)
+Steps = tuple[list[float], list[list[np.ndarray]]]  # the loss of each, and all weights after it
+
+
+def two_steps(
+    training: bool = True,
+    from_logits: bool = True,
+    weight: float = 1.0,
+    last_only: bool = False,
+    weight_decay: float | None = None,
+) -> Steps:
+    """Train the small model for two steps, right or wrong; `weight` multiplies the gradient."""
+    model, optimizer = small_model(), small_optimizer(weight_decay)
+    variables = (model.layers[-1] if last_only else model).trainable_variables
+    losses, weights = [], []
+    for images, labels in BATCHES:
+        with tf.GradientTape() as tape:
+            outputs = model(images, training=training)
+            each = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits)
+            loss = tf.reduce_mean(each)
+            weighted = weight * loss
+        optimizer.apply(tape.gradient(weighted, variables), variables)
+        losses.append(float(loss))
+        weights.append(model.get_weights())
+    return losses, weights
+
+
+def loss_in_use(weights: list[np.ndarray]) -> float:
+    """Return the loss of the first batch in inference mode."""
+    model = small_model()
+    model.set_weights(weights)
+    images, labels = BATCHES[0]
+    logits = model(images, training=False)
+    loss = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    return float(tf.reduce_mean(loss))
+
+
+def run_steps(make_step: Callable, model: keras.Model, optimizer: keras.Optimizer) -> Steps:
+    """Make a learner's step for a model, and run it twice."""
+    step = call(make_step, model, optimizer)
     if not callable(step):
         raise NotRight("no_step", kind=type(step).__name__)
-    return float(as_numbers(call(step, *batch(8)), (), "the loss"))
+    losses, weights = [], []
+    for images, labels in BATCHES:
+        losses.append(float(as_numbers(call(step, images, labels), (), "the loss")))
+        weights.append(model.get_weights())
+    return losses, weights
+
+
+def same_loss(found: float, right: float) -> bool:
+    """Compare two losses."""
+    return bool(np.isclose(found, right, rtol=1e-4))
 
 
 def same_weights(found: list[np.ndarray], right: list[np.ndarray]) -> bool:
@@ -161,40 +197,56 @@ def same_weights(found: list[np.ndarray], right: list[np.ndarray]) -> bool:
         "After a step, the moving averages of batch normalization have not moved.",
         "logits": "The loss takes the model's outputs for something that they are not.\n"
         "What does the model return, and what does the loss function expect?",
+        "mode_of_loss": "The loss is that of the other mode. Return the one that is derived.",
         "summed_loss": "The loss must be the mean over the batch: yours is its sum.",
         "summed_gradient": "The loss is right, the update is too large: the tape differentiates\n"
         "the sum of all that you hand to it.",
         "no_update": "The loss is right, but no weight has changed.",
         "uphill": "The weights move uphill.",
         "loss": "The loss is not the mean cross-entropy of the batch before the update.",
+        "averages": "The moving averages of batch normalization are not right, all else is:\n"
+        "how often does the model run in training mode?",
         "value": "The loss is right, the weights after the step are not.\n"
         "Which variables are updated, with which gradients?",
+        "memory": "The first step is right, the second is not: an optimizer remembers.\n"
+        "Is it the one that was given, and does it make every update?",
+        "later_loss": "The first loss is right, the second is not: it must be of its batch alone.",
     },
 )
 def make_step(answer: Callable) -> None:
     """(model, optimizer) -> a step."""
     model = small_model()
     before = model.get_weights()
-    loss = run_step(answer, model)
-    after = model.get_weights()
-    right_loss, right = after_a_step()
-    if np.isclose(loss, right_loss, rtol=1e-4) and same_weights(after, right):
+    losses, (after, later) = run_steps(answer, model, small_optimizer())
+    right_losses, (right, right_later) = two_steps()
+    loss, right_loss = losses[0], right_losses[0]
+    if same_loss(loss, right_loss) and same_weights(after, right):
+        if not same_weights(later, right_later):
+            raise NotRight("memory")
+        if not same_loss(losses[1], right_losses[1]):
+            raise NotRight("later_loss")
         return
     for training in (True, False):
-        if np.isclose(loss, after_a_step(training, from_logits=False)[0], rtol=1e-4):
+        if same_loss(loss, two_steps(training, from_logits=False)[0][0]):
             raise NotRight("logits")
     averages = slice(4, 6)  # of batch normalization, which training mode moves
     if same_weights(after[averages], before[averages]) and not same_weights(after, before):
         raise NotRight("training")
-    if np.isclose(loss, 8 * right_loss, rtol=1e-4):
+    if same_loss(loss, 8 * right_loss):
         raise NotRight("summed_loss")
-    if not np.isclose(loss, right_loss, rtol=1e-4):
+    moved = [*before[:4], *after[averages], *before[6:]]  # its averages only, by the forward pass
+    if any(same_loss(loss, loss_in_use(weights)) for weights in (before, moved)):
+        raise NotRight("mode_of_loss")
+    if not same_loss(loss, right_loss):
         raise NotRight("loss")
-    if same_weights(after[:4] + after[6:], before[:4] + before[6:]):
+    trained, right_trained = after[:4] + after[6:], right[:4] + right[6:]
+    if same_weights(trained, before[:4] + before[6:]):
         raise NotRight("no_update")
-    if same_weights(after, after_a_step(summed=True)[1]):
+    if same_weights(trained, right_trained):
+        raise NotRight("averages")
+    if same_weights(after, two_steps(weight=8)[1][0]):
         raise NotRight("summed_gradient")
-    if same_weights([2 * old - new for old, new in zip(before, after)][:4], right[:4]):
+    if same_weights(after, two_steps(weight=-1)[1][0]):
         raise NotRight("uphill")
     raise NotRight("value")
 
@@ -210,45 +262,43 @@ def make_step(answer: Callable) -> None:
         "statistics": "The weights below are as before, but the moving averages are not:\n"
         "what moves them, if not the optimizer?",
         "one_variable": "Only one of the last layer's two variables has changed.",
+        "mode_of_loss": "The loss is that of training mode: the layers below shall run as in use.",
         "loss": "The loss is not the mean cross-entropy of the batch before the update.",
-        "value": "The right variables change, but not by the right amount.\nIs the loss a mean?",
+        "value": "The right variables change, but not by the right amount.\n"
+        "Is the loss a mean? Does the given optimizer make every update?",
     },
 )
 def make_last_layer_step(answer: Callable) -> None:
     """(model, optimizer) -> a step of the last layer."""
-    model = small_model()
+    model, decay = small_model(), 0.1  # decay shows which variables the optimizer gets
     before = model.get_weights()
-    images, labels = batch(8)
-    last = model.layers[-1].trainable_variables
-    with tf.GradientTape() as tape:
-        logits = model(images, training=False)
-        losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        right_loss = tf.reduce_mean(losses)
-    gradients = [gradient.numpy() for gradient in tape.gradient(right_loss, last)]
-
-    loss = run_step(answer, model)
-    after = model.get_weights()
-    *below, kernel, bias = [new - old for old, new in zip(before, after)]
-    if any(np.any(change != 0) for change in below[:4]):
+    losses, weights = run_steps(answer, model, small_optimizer(decay))
+    *below, kernel, bias = [np.any(new != old) for old, new in zip(before, weights[-1])]
+    if any(below[:4]):
         raise NotRight("others")
-    if any(np.any(change != 0) for change in below[4:]):
+    if any(below[4:]):
         raise NotRight("statistics")
-    changed = [bool(np.any(change != 0)) for change in (kernel, bias)]
-    if not any(changed):
+    if not kernel and not bias:
         raise NotRight("no_update")
-    if not all(changed):
+    if not (kernel and bias):
         raise NotRight("one_variable")
-    if not np.isclose(loss, float(right_loss), rtol=1e-4):
-        raise NotRight("loss")
-    if not same_weights([kernel, bias], [-0.1 * gradient for gradient in gradients]):
+    right_losses, right = two_steps(training=False, last_only=True, weight_decay=decay)
+    if same_loss(losses[0], two_steps()[0][0]):
+        raise NotRight("mode_of_loss")
+    if not all(map(same_loss, losses, right_losses)):
+        raise NotRight("loss" if same_weights(weights[0], right[0]) else "value")
+    if not all(map(same_weights, weights, right)):
         raise NotRight("value")
 
 
 class Reader(keras.Model):
     """Reads an image's digit from its first pixel; in training mode it reads the next one."""
 
+    most_images = 0  # in a call so far
+
     def call(self, images: Any, training: bool = False) -> Any:
         """Return logits (n, 10) of images (n, 28, 28, 1)."""
+        self.most_images = max(self.most_images, images.shape[0] or 0)  # None where Keras traces
         digits = tf.cast(tf.round(images[:, 0, 0, 0] * 10), tf.int32) + int(bool(training))
         return tf.one_hot(digits % 10, 10)
 
@@ -261,34 +311,41 @@ class Reader(keras.Model):
         "mean_of_batches": "This averages over the batches, and the last of them is smaller.",
         "training_mode": "In which mode does the model run? It must not be the one for training.",
         "last_batch": "The last, incomplete batch is missing.",
+        "one_batch": "This is the accuracy of a single batch. What becomes of the others?",
         "full_batches": "It is divided by the size of full batches. How many images are there?",
         "percent": "A share from 0 to 1 is asked for, not a percentage.",
         "number": "This is the number of images that were right. Of how many?",
         "errors": "This is the share of errors.",
-        "value": "5 of 8 images are right here, in batches of 3; yours says {got:.3g}.\n"
+        "value": "6 of 8 images are right here, in batches of {size}; yours says {got:.3g}.\n"
         "Look at argmax and its axis, and at the slices.",
+        "too_many": "The model got {most} images in one call, and {size} are the most.",
     },
 )
 def accuracy(answer: Callable) -> None:
     """(model, images, labels, batch size) -> share of right predictions."""
     labels = np.array([3, 1, 4, 1, 5, 9, 2, 6])
-    read = np.array([3, 1, 4, 1, 6, 8, 0, 6])  # right: 3 of 3, 1 of 3, 1 of 2
+    read = np.array([3, 1, 4, 1, 5, 8, 2, 0])  # right: 3 of 3, 2 of 3, 1 of 2
     images = np.zeros((8, 28, 28, 1), "float32")
     images[:, 0, 0, 0] = read / 10
-    found = as_numbers(call(answer, Reader(), images, labels, 3), (), "the accuracy")
     mistakes = [
-        ("mean_of_batches", (3 / 3 + 1 / 3 + 1 / 2) / 3),
+        ("mean_of_batches", (3 / 3 + 2 / 3 + 1 / 2) / 3),
         ("training_mode", np.mean((read + 1) % 10 == labels)),
-        ("last_batch", 4 / 6),
-        ("last_batch", 4 / 8),
-        ("full_batches", 5 / 9),
-        ("percent", 500 / 8),
-        ("number", 5),
-        ("errors", 3 / 8),
+        ("last_batch", 5 / 6),
+        ("last_batch", 5 / 8),
+        ("one_batch", 3 / 3),
+        ("one_batch", 1 / 2),
+        ("full_batches", 6 / 9),
+        ("percent", 600 / 8),
+        ("number", 6),
+        ("errors", 2 / 8),
     ]
-    expect(found, 5 / 8, mistakes, got=found)
-    found = as_numbers(call(answer, Reader(), images, labels, 8), (), "the accuracy")
-    expect(found, 5 / 8, got=found)
+    for size in (3, 8):
+        reader = Reader()
+        reader.run_eagerly = True  # model.predict too calls it with the batches themselves
+        found = as_numbers(call(answer, reader, images, labels, size), (), "the accuracy")
+        expect(found, 6 / 8, mistakes if size == 3 else (), size=size, got=found)
+        if reader.most_images > size:
+            raise NotRight("too_many", most=reader.most_images, size=size)
 
 
 @exercise(
@@ -303,7 +360,11 @@ def accuracy(answer: Callable) -> None:
         "How many losses does the window really hold there?",
         "ends": "In the middle it is right, at the ends it is not.\n"
         "There the mean is over those losses of the window that exist.",
+        "sums": "These are sums. By how many losses is each to be divided?",
+        "in_place": "Some of these are means of means: is `losses` changed while it is read?",
         "width": "The window has the wrong width, or its middle is off by one.",
+        "value": "For window = {window} the middle is not right either.\n"
+        "Each point there is the mean of its own loss, and of as many before as after.",
     },
 )
 def smooth(answer: Callable) -> None:
@@ -313,19 +374,26 @@ def smooth(answer: Callable) -> None:
     for window in (3, 5, 1):
         half = window // 2
 
-        def mean(before, after):
-            return np.array([losses[max(0, i - before) : i + after + 1].mean() for i in range(n)])
+        def around(before, after, reduce=np.mean):
+            return np.array([reduce(losses[max(0, i - before) : i + after + 1]) for i in range(n)])
 
-        right = mean(half, half)
+        right, in_place = around(half, half), losses.copy()
+        for i in range(n):
+            in_place[i] = in_place[max(0, i - half) : i + half + 1].mean()
         result = returned(call(answer, losses, window))
-        if np.shape(result) != (n,):
+        if np.size(result) != n:
             raise NotRight("short", needed=n, found=np.size(result))
         found = as_numbers(result, (n,), "the answer")
-        zeros = np.convolve(losses, np.ones(window) / window, "same")
         mistakes = [
-            ("lags", mean(window - 1, 0)),
-            ("leads", mean(0, window - 1)),
-            ("zeros", zeros),
+            ("lags", around(window - 1, 0)),
+            ("leads", around(0, window - 1)),
+            ("zeros", around(half, half, np.sum) / window),
+            ("sums", around(half, half, np.sum)),
+            ("in_place", in_place),
+            ("width", around(half, half - 1)),
+            ("width", around(half - 1, half)),
+            ("width", around(half + 1, half + 1)),
+            ("width", around(window, window)),
         ]
         is_right_inside = np.allclose(found[half : n - half], right[half : n - half])
-        expect(found, right, mistakes, "ends" if is_right_inside else "width")
+        expect(found, right, mistakes, "ends" if is_right_inside else "value", window=window)

@@ -20,6 +20,11 @@ def a_string():
     return "acefg"
 
 
+@right("4.1")
+def a_generator():
+    return (letter for letter in "abcdefgh" if letter not in "bdh")
+
+
 for misconception, letters in [
     ("complement", "bdh"),
     ("half_a_path", "acdefg"),
@@ -33,6 +38,8 @@ for misconception, letters in [
     ("steps", "acef"),
     ("no_letters", [True, False]),
     ("no_letters", 5),
+    ("no_letters", ["a", "c", "ef", "g"]),
+    ("no_letters", ["a", "c", "e", "f", "g", ""]),
 ]:
     wrong("4.1", misconception)(lambda letters=letters: letters)
 
@@ -164,6 +171,18 @@ def indexed_outside(f, x):
     return [tape.gradient(y[i], x) for i in range(len(y))]
 
 
+@wrong("4.3", "none")
+def not_watched(f, x):
+    with tf.GradientTape() as tape:
+        y = f(x)
+    return tape.jacobian(y, x)
+
+
+@wrong("4.3", "none")
+def forgets_to_return(f, x):
+    of_the_library(f, x)
+
+
 @wrong("4.3", "raises")
 def stacked_none(f, x):
     return tf.stack(indexed_outside(f, x))
@@ -233,6 +252,9 @@ wrong("4.4", "no_path")(tf.stop_gradient)
 wrong("4.4", "no_path")(lambda x: x.numpy())
 
 
+wrong("4.4", "no_path")(pulled_back(lambda bar: None))
+
+
 @wrong("4.4", "raises")
 def only_the_value(x):
     return tf.custom_gradient(lambda x: x)(x)
@@ -260,6 +282,29 @@ def own_gradient(p):
         return tf.where(p > 0, -p * log, 0.0), lambda bar: bar * (-log - 1)
 
     return operation(p)
+
+
+@right("4.5")
+def of_the_positive_ones(p):
+    where = tf.where(p > 0)
+    positive = tf.gather_nd(p, where)
+    return tf.scatter_nd(where, -positive * tf.math.log(positive), tf.shape(p, out_type=tf.int64))
+
+
+@wrong("4.5", "changed")
+def clipped_inside(p):
+    clipped = tf.clip_by_value(p, 1e-7, 1.0)
+    return tf.where(p > 0, -p * tf.math.log(clipped), 0.0)
+
+
+@wrong("4.5", "changed")
+def epsilon_and_where(p):
+    return tf.where(p > 0, -p * tf.math.log(p + 1e-9), 0.0)
+
+
+@wrong("4.5", "changed")
+def threshold(p):
+    return -p * tf.math.log(tf.where(p > 1e-9, p, 1.0))
 
 
 @wrong("4.5", "not_finite")
@@ -329,8 +374,37 @@ def by_output_gradients(f, x, v):
 
 
 @right("4.6")
+def by_differences(f, x, v, h=1e-5):
+    return (gradient_of(f, x + h * v) - gradient_of(f, x - h * v)) / (2 * h)
+
+
+def gradient_of(f, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    return tape.gradient(y, x)
+
+
+@wrong("4.6", "matrix")
 def with_the_matrix(f, x, v):
     return tf.linalg.matvec(hessian(f, x), v)
+
+
+@wrong("4.6", "matrix")
+def row_by_row(f, x, v):
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = f(x)
+        slopes = tf.unstack(inner.gradient(y, x))
+    return tf.stack([tf.reduce_sum(outer.gradient(slope, x) * v) for slope in slopes])
+
+
+@wrong("4.6", "matrix")
+@tf.function
+def by_the_library(f, x, v):
+    return tf.linalg.matvec(tf.hessians(f(x), x)[0], v)
 
 
 def hessian(f, x):
@@ -356,12 +430,14 @@ def gradient_outside(f, x, v):
     return outer.gradient(inner.gradient(y, x), x, output_gradients=v)
 
 
+@wrong("4.6", "none")
+def forgets_to_return_it(f, x, v):
+    by_output_gradients(f, x, v)
+
+
 @wrong("4.6", "first")
 def gradient_times_v(f, x, v):
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = f(x)
-    return tape.gradient(y, x) * v
+    return gradient_of(f, x) * v
 
 
 @wrong("4.6", "no_v")
@@ -387,10 +463,7 @@ def both_halves(f, x, v):
 
 @wrong("4.6", "value")
 def squared_gradient(f, x, v):
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = f(x)
-    gradient = tape.gradient(y, x)
+    gradient = gradient_of(f, x)
     return gradient * tf.reduce_sum(gradient * v)
 
 

@@ -19,6 +19,11 @@ def average(losses, sizes):
 
 
 @right("5.1")
+def by_operators(losses, sizes):
+    return (losses * sizes).sum() / sizes.sum()
+
+
+@right("5.1")
 def in_a_loop(losses, sizes):
     total = images = 0
     for loss, size in zip(losses, sizes):
@@ -35,7 +40,7 @@ def as_tensors(losses, sizes):
 
 wrong("5.1", "unweighted")(lambda losses, sizes: np.mean(losses))
 wrong("5.1", "total")(lambda losses, sizes: np.dot(losses, sizes))
-wrong("5.1", "total")(lambda losses, sizes: sum(losses))
+wrong("5.1", "sum_of_means")(lambda losses, sizes: sum(losses))
 wrong("5.1", "largest")(lambda losses, sizes: np.dot(losses, sizes) / (len(sizes) * max(sizes)))
 wrong("5.1", "weights_only")(lambda losses, sizes: np.mean(np.multiply(losses, sizes)))
 wrong("5.1", "value")(lambda losses, sizes: np.median(losses) * 1.1)
@@ -91,6 +96,13 @@ wrong("5.2", "first_epoch_only")(
     placed(steps=lambda s, e: np.tile((np.cumsum(s) - s) / s.sum(), e))
 )
 wrong("5.2", "counted")(placed(steps=lambda s, e: (np.cumsum(s)[:-1] - s[:-1]) / s.sum()))
+wrong("5.2", "value")(
+    placed(
+        steps=lambda s, e: np.add.outer(np.arange(e), np.arange(len(s)) * s[0] / s.sum()).ravel()
+    )
+)
+wrong("5.2", "shape")(placed(steps=lambda s, e: in_arrays(s, e)[0].reshape(e, -1)))
+wrong("5.2", "shape")(placed(means=lambda s, e: 0.5 if e == 1 else np.arange(e) + 0.5))
 wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(1, e + 1)))
 wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e)))
@@ -183,7 +195,14 @@ def without_training(model, optimizer, images, labels):
     return loss
 
 
-def variant(divide=1.0, of_loss=tf.reduce_mean, of_gradient=tf.reduce_mean, sign=1.0, late=False):
+def variant(
+    divide=1.0,
+    of_loss=tf.reduce_mean,
+    of_gradient=tf.reduce_mean,
+    sign=1.0,
+    late=False,
+    mode_of_loss=None,
+):
     """Make a step with faults in its loss or gradient."""
 
     @step_maker
@@ -192,6 +211,8 @@ def variant(divide=1.0, of_loss=tf.reduce_mean, of_gradient=tf.reduce_mean, sign
             logits = model(images, training=True)
             losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
             loss = of_gradient(losses) * sign
+        if mode_of_loss is not None:
+            losses = CROSS_ENTROPY(labels, model(images, training=mode_of_loss))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply([g / divide for g in gradients], model.trainable_variables)
         if late:
@@ -207,6 +228,47 @@ wrong("5.3", "summed_gradient")(variant(of_gradient=tf.identity))
 wrong("5.3", "uphill")(variant(sign=-1.0))
 wrong("5.3", "value")(variant(divide=3.0))
 wrong("5.3", "loss")(variant(late=True))
+wrong("5.3", "mode_of_loss")(variant(mode_of_loss=False))
+
+
+@wrong("5.3", "mode_of_loss")
+@step_maker
+def loss_first(model, optimizer, images, labels):
+    loss = CROSS_ENTROPY(labels, model(images, training=False))
+    mean_of_the_function(model, optimizer)(images, labels)
+    return loss
+
+
+wrong("5.3", "averages")(variant(mode_of_loss=True))
+
+
+@wrong("5.3", "memory")
+@step_maker
+def by_hand(model, optimizer, images, labels):
+    with tf.GradientTape() as tape:
+        loss = CROSS_ENTROPY(labels, model(images, training=True))
+    variables = model.trainable_variables
+    for variable, gradient in zip(variables, tape.gradient(loss, variables)):
+        variable.assign_sub(optimizer.learning_rate * gradient)
+    return loss
+
+
+@wrong("5.3", "memory")
+@step_maker
+def a_new_optimizer_each_time(model, optimizer, images, labels):
+    new = type(optimizer).from_config(optimizer.get_config())
+    return mean_of_the_function(model, new)(images, labels)
+
+
+@wrong("5.3", "later_loss")
+def running_mean(model, optimizer):
+    step, mean = mean_of_the_function(model, optimizer), keras.metrics.Mean()
+
+    def and_remember(images, labels):
+        mean.update_state(step(images, labels))
+        return mean.result()
+
+    return and_remember
 
 
 @wrong("5.3", "no_update")
@@ -299,6 +361,49 @@ wrong("5.4", "no_update")(lambda m, o: lambda x, y: CROSS_ENTROPY(y, m(x, traini
 wrong("5.4", "no_step")(lambda model, optimizer: None)
 
 
+@wrong("5.4", "others")
+def zeros_for_the_rest(model, optimizer):
+    variables = model.trainable_variables
+    optimizer.build(variables)
+
+    def step(images, labels):
+        with tf.GradientTape() as tape:
+            loss = CROSS_ENTROPY(labels, model(images, training=False))
+        *below, kernel, bias = tape.gradient(loss, variables)
+        optimizer.apply([*map(tf.zeros_like, below), kernel, bias], variables)
+        return loss
+
+    return step
+
+
+@wrong("5.4", "value")
+def last_layer_by_hand(model, optimizer):
+    def step(images, labels):
+        with tf.GradientTape() as tape:
+            loss = CROSS_ENTROPY(labels, model(images, training=False))
+        last = last_variables(model)
+        for variable, gradient in zip(last, tape.gradient(loss, last)):
+            variable.assign_sub(0.1 * gradient)
+        return loss
+
+    return step
+
+
+@wrong("5.4", "mode_of_loss")
+def averages_put_back(model, optimizer):
+    step = last_layer_step(last_variables, training=True)(model, optimizer)
+    averages = model.layers[1].non_trainable_variables
+
+    def and_back(images, labels):
+        before = [average.numpy() for average in averages]
+        loss = step(images, labels)
+        for average, value in zip(averages, before):
+            average.assign(value)
+        return loss
+
+    return and_back
+
+
 @wrong("5.4", "loss")
 def loss_after_the_update(model, optimizer):
     step = frozen(model, optimizer)
@@ -384,9 +489,35 @@ wrong("5.5", "number")(lambda *data: by_predict(*data) * len(data[2]))
 wrong("5.5", "errors")(lambda *data: 1 - by_predict(*data))
 
 
-@wrong("5.5", "value")
+@wrong("5.5", "one_batch")
 def first_batch_only(model, *data):
     return hits(model, next(batches_of(*data))).mean()
+
+
+@wrong("5.5", "one_batch")
+def overwritten(model, *data):
+    for batch in batches_of(*data):
+        accuracy = hits(model, batch).mean()
+    return accuracy
+
+
+@wrong("5.5", "value")
+def the_rest_apart(model, images, labels, batch_size):
+    """Where the sizes fit, the rest is empty, and images[-0:] is everything."""
+    n = len(images) // batch_size * batch_size
+    right = by_predict(model, images[:n], labels[:n], batch_size) * n
+    rest = len(images) % batch_size
+    return (right + hits(model, (images[-rest:], labels[-rest:])).sum()) / len(images)
+
+
+@wrong("5.5", "too_many")
+def all_at_once(model, images, labels, batch_size):
+    return hits(model, (images, labels)).mean()
+
+
+@wrong("5.5", "too_many")
+def batches_of_keras(model, images, labels, batch_size):
+    return np.mean(model.predict(images, verbose=0).argmax(axis=1) == labels)
 
 
 # 5.6: a mean that doesn't lag
@@ -451,5 +582,38 @@ def last_one_left_out(losses, window):
 
 
 @wrong("5.6", "width")
+def twice_as_wide(losses, window):
+    return [np.mean(losses[max(0, i - window) : i + window + 1]) for i in range(len(losses))]
+
+
+@wrong("5.6", "value")
 def exponential(losses, window):
     return pd.Series(losses).ewm(span=window).mean()
+
+
+@wrong("5.6", "value")
+def medians(losses, window):
+    return pd.Series(losses).rolling(window, center=True, min_periods=1).median()
+
+
+@wrong("5.6", "value")
+def as_they_are(losses, window):
+    return losses
+
+
+@wrong("5.6", "sums")
+def not_divided(losses, window):
+    return pd.Series(losses).rolling(window, center=True, min_periods=1).sum()
+
+
+@wrong("5.6", "in_place")
+def written_over(losses, window):
+    half = window // 2
+    for i in range(len(losses)):
+        losses[i] = np.mean(losses[max(0, i - half) : i + half + 1])
+    return losses
+
+
+@wrong("5.6", "shape")
+def pooled(losses, window):
+    return np.array(with_pandas(losses, window))[None, :, None]
