@@ -1,11 +1,20 @@
 """The checks of the exercises of chapter 02."""
 
 import math
+import operator
 from collections.abc import Callable
 
 import numpy as np
 
-from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect, returned
+from tapecourse.exercises.core import (
+    NotRight,
+    as_numbers,
+    call,
+    exercise,
+    expect,
+    is_close,
+    returned,
+)
 from tapecourse.graph import Node
 
 
@@ -19,7 +28,8 @@ from tapecourse.graph import Node
         "y_moves": "In the partial derivative y is held still: treat it as a plain number.",
         "no_direct_path": "The total derivative has two parts: x moves z itself, and through y.",
         "inner": "y follows x, but not one to one: how fast does x² change?",
-        "value": "The {which} derivative is not right.\n"
+        "partial": "The partial derivative is not right. Put a number in the place of y first.",
+        "value": "The total derivative is not right.\n"
         "Write z with x alone, and differentiate that, for comparison.",
     },
 )
@@ -38,8 +48,8 @@ def partial_and_total(answer: Callable) -> None:
         ("inner", partial, partial + x + 2 * y),
     ]
     mistakes = [(misconception, np.stack(pair, axis=1)) for misconception, *pair in pairs]
-    which = "total" if np.allclose(found[:, 0], partial) else "partial"
-    expect(found, np.stack([partial, total], axis=1), mistakes, which=which)
+    otherwise = "value" if np.allclose(found[:, 0], partial) else "partial"
+    expect(found, np.stack([partial, total], axis=1), mistakes, otherwise)
 
 
 @exercise(
@@ -53,7 +63,7 @@ def partial_and_total(answer: Callable) -> None:
         "sign": "y = v4 − v3: which sign does v3 get, and hand on to x2?",
         "one_path": "{name} reaches y along two arrows. What comes along the other one?",
         "value": "The adjoint of {name} is not right.\n"
-        "Hold all else still, move {name} a little: how does y change?",
+        "Move {name} a little, and let what is computed from it follow: how does y change?",
     },
 )
 def adjoints(answer: Callable) -> None:
@@ -92,7 +102,7 @@ def chain() -> list[Node]:
 
 
 def fan_out() -> list[Node]:
-    """Return the program y = exp(sin(x))·sin(x) + z·x at x = 0.5, z = 2, and a node aside."""
+    """Return the program loss = sin(x)·exp(sin(x)) + z·x at x = 0.5, z = 2, and a node aside."""
     s, c = math.sin(0.5), math.cos(0.5)
     e = math.exp(s)
     return [
@@ -100,25 +110,26 @@ def fan_out() -> list[Node]:
         Node("z", value=2.0),
         Node("s", "sin", ("x",), s, (c,)),
         Node("e", "exp", ("s",), e, (e,)),
-        Node("p", "*", ("e", "s"), e * s, (s, e)),
+        Node("p", "*", ("s", "e"), e * s, (e, s)),
         Node("q", "*", ("z", "x"), 1.0, (0.5, 2.0)),
         Node("aside", "+", ("s", "q"), s + 1.0, (1.0, 1.0)),
-        Node("y", "+", ("p", "q"), e * s + 1.0, (1.0, 1.0)),
+        Node("loss", "+", ("p", "q"), e * s + 1.0, (1.0, 1.0)),
     ]
 
 
 def twice() -> list[Node]:
-    """Return the program y = x·x at x = 3."""
-    return [Node("x", value=3.0), Node("y", "*", ("x", "x"), 9.0, (3.0, 3.0))]
+    """Return the program y = x to the power of x at x = 2."""
+    return [Node("x", value=2.0), Node("y", "**", ("x", "x"), 4.0, (4.0, 4 * math.log(2)))]
 
 
-def sweep_back(nodes: list[Node]) -> dict[str, float]:
-    """Return all adjoints."""
-    found = {node.name: 0.0 for node in nodes}
-    found[nodes[-1].name] = 1.0
+def sweep_back(nodes: list[Node], join: Callable = operator.add) -> dict[str, float]:
+    """Return all adjoints; `join` makes one of what a node has got before and what comes."""
+    found = {nodes[-1].name: 1.0}
     for node in reversed(nodes):
+        bar = found.setdefault(node.name, 0.0)
         for parent, partial in zip(node.parents, node.partials):
-            found[parent] += found[node.name] * partial
+            share = bar * partial
+            found[parent] = join(found[parent], share) if parent in found else share
     return found
 
 
@@ -150,7 +161,9 @@ def read_dict(result: object, names: list[str]) -> np.ndarray:
         "Which node's adjoint is known at the start?",
         "overwrites": "A chain is right; a value that is used twice is not.\n"
         "What happens to its first contribution when the second one comes?",
-        "same_operand": "In y = x·x, one node uses x twice, and only one of the two uses counts.",
+        "incomplete": "A chain is right; a value that is used twice is not.\n"
+        "Is an adjoint complete when it is handed on? Is every contribution counted once?",
+        "same_operand": "In xˣ one node uses x twice, each time with a partial of its own.",
         "unused": "A node that doesn't lead to the last one has the adjoint 0, and must be there.",
         "seed": "The last node's adjoint is 1: how much does a thing change with itself?",
         "value": "For y = (3x)² at x = 2 it is not right. Do the sweep on paper, and compare.",
@@ -166,11 +179,19 @@ def reverse_sweep(answer: Callable) -> None:
 
     result = call(answer, fan_out())
     right = sweep_back(fan_out())
-    names = [name for name in right if name != "aside"]
-    if not np.allclose(read_dict(result, names), [right[name] for name in names]):
-        raise NotRight("overwrites")
+    names = [node.name for node in fan_out() if node.name != "aside"]
+    overwritten = [
+        sweep_back(fan_out(), lambda before, share: share),
+        sweep_back(fan_out(), lambda before, share: before),
+    ]
+    mistakes = [("overwrites", [wrong[name] for name in names]) for wrong in overwritten]
+    found = read_dict(result, names)
+    if not is_close(found[-1], 1.0, 1e-4):
+        raise NotRight("seed")
+    expect(found, [right[name] for name in names], mistakes, "incomplete")
     expect(read_dict(result, ["aside"]), [0.0], otherwise="unused")
-    expect(read_dict(call(answer, twice()), ["x"]), [6.0], otherwise="same_operand")
+    both = [sum(twice()[-1].partials)]
+    expect(read_dict(call(answer, twice()), ["x"]), both, otherwise="same_operand")
 
 
 @exercise(
@@ -183,6 +204,7 @@ def reverse_sweep(answer: Callable) -> None:
         "adjoints": "These are adjoints: the derivative of the last node by each.\n"
         "Asked is the other way round: of each node by one input.",
         "all_inputs": "All inputs move at once here; only the source shall.",
+        "fixed_source": "Asked for the derivatives by z, it returns those by x.",
         "overwrites": "A chain is right. A node with two operands gets a share from each of them.",
         "missing": "There must be an entry for every node, 0 where the source has no influence.",
         "value": "For y = (3x)² at x = 2 it is not right. Go along it on paper, and compare.",
@@ -199,8 +221,11 @@ def tangents(answer: Callable) -> None:
         if np.isnan(found).any():
             raise NotRight("missing")
         together = list(sweep_forth(fan_out(), ("x", "z")).values())
-        expect(found, list(right.values()), [("all_inputs", together)], "overwrites")
-    expect(read_dict(call(answer, twice(), "x"), ["y"]), [6.0], otherwise="overwrites")
+        by_x = list(sweep_forth(fan_out(), ("x",)).values())
+        mistakes = [("all_inputs", together), ("fixed_source", by_x)]
+        expect(found, list(right.values()), mistakes, "overwrites")
+    both = [sum(twice()[-1].partials)]
+    expect(read_dict(call(answer, twice(), "x"), ["y"]), both, otherwise="overwrites")
 
 
 @exercise(
@@ -210,7 +235,7 @@ def tangents(answer: Callable) -> None:
     hints={
         "swapped": "Forward and reverse are swapped: forward mode starts with J₂·J₁.",
         "two_orders": "Forward and reverse are right.\n"
-        "For the best, look at 10, 1000, 10, 1000, 10: could one start in the middle?",
+        "For the best, look at 10, 1000, 10, 1000, 10: must one stick to one end?",
         "counts_first": "One Jacobian alone needs no multiplication. Count the products.",
         "outer_only": "A product of p×q and q×r has p·r entries; how much work is each of them?",
         "best": "Forward and reverse are right, but the best is not: {got} for {sizes}.\n"
@@ -220,7 +245,13 @@ def tangents(answer: Callable) -> None:
 )
 def multiplications(answer: Callable) -> None:
     """Sizes -> multiplications forward, reverse, best."""
-    for sizes in ([2, 3, 4], [10, 1000, 10, 1000, 10], [1000, 100, 1], [4, 3, 2, 6, 1, 5], [5, 7]):
+    for sizes in (
+        [2, 3, 4],
+        [4, 3, 2, 6, 1, 5],
+        [10, 1000, 10, 1000, 10],
+        [1, 1, 3, 1, 1, 2],  # at best J₃·J₂ first: from the middle
+        [5, 7],
+    ):
         found = as_numbers(call(answer, sizes), (3,), "the answer")
         forward, reverse, best = count_multiplications(sizes)
         n0, nk = sizes[0], sizes[-1]

@@ -24,12 +24,14 @@ from tapecourse.tape import Tape, TapeError, Tensor, Variable
         "no_tensor": "The result must be a Tensor, and is of the type {kind}.",
         "flows": "The gradient flows through it still: a recorded operation leads from x to it.\n"
         "By what does a tape know a tensor?",
+        "connected": "No gradient flows, but a recorded operation leads from x to it still.\n"
+        "By what does a tape know a tensor?",
         "value": "Only the gradient shall stop. The value must stay the same.",
     },
 )
 def stop_gradient(answer: Callable) -> None:
     """Tensor -> the same value, cut off."""
-    x = Variable([1.5, -2.0])
+    x = Variable([[1.5], [-2.0]])
     with Tape(persistent=True) as tape:
         square = x * x
         stopped = [returned(call(answer, square)), returned(call(answer, x))]
@@ -37,10 +39,12 @@ def stop_gradient(answer: Callable) -> None:
             if not isinstance(result, Tensor):
                 raise NotRight("no_tensor", kind=type(result).__name__)
         products = [result * x for result in stopped]
-    for result, right, product in zip(stopped, [[2.25, 4.0], [1.5, -2.0]], products):
-        expect(as_numbers(result, (2,), "the answer"), right)
-        gradient = as_numbers(tape.gradient(product, x), (2,), "the gradient")
+    for result, right, product in zip(stopped, [square.numpy(), x.numpy()], products):
+        expect(as_numbers(result, (2, 1), "the answer"), right)
+        gradient = as_numbers(tape.gradient(product, x), (2, 1), "the gradient")
         expect(gradient, right, otherwise="flows")
+        if id(result) in tape.tracked:
+            raise NotRight("connected")
 
 
 def pulled_back(operation: Callable, x: np.ndarray, bar: np.ndarray) -> np.ndarray:
@@ -53,7 +57,7 @@ def pulled_back(operation: Callable, x: np.ndarray, bar: np.ndarray) -> np.ndarr
     """
     variable = Variable(x)
     with Tape() as tape:
-        result = call(operation, variable)
+        result = returned(call(operation, variable))
     if not isinstance(result, Tensor):
         raise NotRight("not_recorded")
     try:
@@ -61,8 +65,24 @@ def pulled_back(operation: Callable, x: np.ndarray, bar: np.ndarray) -> np.ndarr
     except NotRight as error:
         if isinstance(error.__cause__, TapeError) and "not on this tape" in str(error.__cause__):
             raise NotRight("not_recorded") from None
-        raise
+        raise NotRight("pull_back", **error.details) from None
     return as_numbers(gradient, x.shape, "the adjoint of x")
+
+
+PULL_BACK_FAILS = "Its pull-back fails: {error}\n{where}\nDoes it return the adjoint of x?"
+
+
+def second_derivative(operation: Callable, x: np.ndarray, target: Callable) -> np.ndarray:
+    """Return the second derivative of target(operation(x)), 0 where no tape could follow."""
+    variable = Variable(x)
+    with Tape() as outer:
+        with Tape() as inner:
+            result = target(call(operation, variable))
+        first = call(inner.gradient, result, variable)
+    second = None
+    if isinstance(first, Tensor) and id(first) in outer.tracked:
+        second = call(outer.gradient, first, variable)
+    return np.zeros(x.shape) if second is None else as_numbers(second, x.shape, "the answer")
 
 
 @exercise(
@@ -71,11 +91,12 @@ def pulled_back(operation: Callable, x: np.ndarray, bar: np.ndarray) -> np.ndarr
     points=2,
     hints={
         "not_recorded": "The tape knows nothing of the result: it must come from `apply`.",
+        "pull_back": PULL_BACK_FAILS,
         "result": "The value of the result is not the square root.",
         "no_bar": "The pull-back ignores `bar`, the adjoint that the result has got.",
         "rule": "d√x/dx = 1 / (2·√x). Compare it with your slope, letter by letter.",
         "not_recordable": "The gradient is right, the second derivative is not.\n"
-        "Is the slope made of Tensors, by operations that a second tape records?",
+        "Are `bar` and the slope Tensors to the end, and all operations recorded ones?",
         "value": "The adjoint of x is not right. Check it with `check_gradients`.",
     },
 )
@@ -96,16 +117,18 @@ def sqrt(answer: Callable) -> None:
     ]
     expect(found, bar * slope, mistakes)
 
-    variable = Variable(x)
-    with Tape() as outer:
-        with Tape() as inner:
-            result = call(answer, variable)
-        first = inner.gradient(result, variable)
-    second = None
-    if isinstance(first, Tensor) and id(first) in outer.tracked:
-        second = call(outer.gradient, first, variable)
-    second = np.zeros(3) if second is None else as_numbers(second, (3,), "the second derivative")
-    expect(second, -(x**-1.5) / 4, otherwise="not_recordable")
+    for target, second in [(identity, -(x**-1.5) / 4), (square, np.zeros(3))]:
+        expect(second_derivative(answer, x, target), second, otherwise="not_recordable")
+
+
+def identity(y: Tensor) -> Tensor:
+    """Return y itself."""
+    return y
+
+
+def square(y: Tensor) -> Tensor:
+    """Return y·y; the adjoint that y gets then depends on x."""
+    return y * y
 
 
 @exercise(
@@ -127,6 +150,7 @@ def undo_broadcasting(answer: Callable) -> None:
     """(bar, shape) -> bar, summed over what was repeated."""
     cases = [((4, 3), (4, 3)), ((4, 3), (3,)), ((4, 3), ()), ((4, 3), (4, 1)), ((4, 3), (1, 3))]
     cases += [((2, 4, 3), (4, 1)), ((2, 4, 3), (1, 1)), ((2, 1, 3), (1, 3)), ((5,), (1,))]
+    cases += [((3, 3), (3,)), ((3, 3), (3, 1))]  # lengths alone don't tell the axes
     for before, shape in cases:
         bar = np.random.default_rng(0).normal(size=before)
         copies = bar.size // max(1, int(np.prod(shape)))
@@ -136,13 +160,16 @@ def undo_broadcasting(answer: Callable) -> None:
         found = returned(call(answer, bar, shape))
         details = {"before": before, "shape": shape}
         if np.shape(found) != shape:
-            if np.size(found) == right.size:
+            if np.shape(found) == tuple(n for n in shape if n != 1):
                 raise NotRight("axes_lost", **details)
-            kept_axes = np.ndim(found) == len(shape)
-            raise NotRight("length_one" if kept_axes else "in_front", **details)
+            if np.shape(found) == before[new:]:
+                raise NotRight("length_one", **details)
+            if new and np.ndim(found) > len(shape):
+                raise NotRight("in_front", **details)
         one_copy = bar[(0,) * new + tuple(slice(0, n) for n in shape)]
         mistakes = [("mean", right / copies), ("one_copy", one_copy)]
-        expect(as_numbers(found, shape, "the answer"), right, mistakes, **details)
+        found = as_numbers(found, shape, f"the adjoint from {before} to {shape}")
+        expect(found, right, mistakes, **details)
 
 
 PROGRAMS = "abcdefgh"
@@ -189,6 +216,7 @@ def still_right(answer: Callable) -> None:
     points=3,
     hints={
         "not_recorded": "The tape knows nothing of the result: it must come from `apply`.",
+        "pull_back": PULL_BACK_FAILS,
         "result": "The value of the result is not the running sum.",
         "not_transposed": "This sums the adjoint in the same direction as the values.\n"
         "Which results does the first input reach, and which the last?",
@@ -196,6 +224,8 @@ def still_right(answer: Callable) -> None:
         "identity": "Each input gets only the adjoint of its own place.\n"
         "Which other results does it reach?",
         "all_the_same": "Each input gets the sum of all. Does the last one reach all results?",
+        "not_recordable": "The gradient is right, the second derivative is not.\n"
+        "Is `bar` a Tensor to the end, and all operations on it recorded ones?",
         "off_by_one": "A term is missing: does an input reach the result of its own place?",
         "value": "The adjoint of x is not right.\n"
         "Write down the Jacobian for 3 elements, and multiply by its transpose.",
@@ -216,6 +246,8 @@ def cumsum(answer: Callable) -> None:
         ("off_by_one", right - bar),
     ]
     expect(found, right, mistakes, tolerance=1e-6)
+    second = 2 * np.cumsum(np.cumsum(np.ones(4))[::-1])[::-1]
+    expect(second_derivative(answer, x, square), second, otherwise="not_recordable")
 
 
 MATRIX = np.random.default_rng(1).normal(size=(4, 4))
@@ -224,9 +256,9 @@ RIGHT_PULL_BACKS = {  # what it is: f, its pull-back
     "a matrix product": (lambda x: MATRIX @ x, lambda x, bar: MATRIX.T @ bar),
     "a sum": (lambda x: x.sum(keepdims=True), lambda x, bar: np.full(4, bar[0])),
     "10⁶·exp": (lambda x: 1e6 * np.exp(x), lambda x, bar: bar * 1e6 * np.exp(x)),
-    "10⁻⁶·cumsum": (
-        lambda x: 1e-6 * np.cumsum(x),
-        lambda x, bar: 1e-6 * np.cumsum(bar[::-1])[::-1],
+    "10⁻¹²·cumsum": (
+        lambda x: 1e-12 * np.cumsum(x),
+        lambda x, bar: 1e-12 * np.cumsum(bar[::-1])[::-1],
     ),
 }
 WRONG_PULL_BACKS = [  # the misconception that lets it pass, f, its wrong pull-back
@@ -234,9 +266,10 @@ WRONG_PULL_BACKS = [  # the misconception that lets it pass, f, its wrong pull-b
     ("accepts_all", np.sin, lambda x, bar: 3 * bar),
     ("ones_as_bar", lambda x: MATRIX @ x, lambda x, bar: MATRIX.sum(axis=0) * bar),
     ("ones_as_direction", lambda x: MATRIX @ x, lambda x, bar: (MATRIX.T @ bar)[::-1]),
-    ("absolute", lambda x: 1e-6 * np.sin(x), lambda x, bar: -1e-6 * bar * np.cos(x)),
+    ("absolute", lambda x: 1e-12 * np.sin(x), lambda x, bar: -1e-12 * bar * np.cos(x)),
     ("too_loose", np.sin, lambda x, bar: 1.01 * bar * np.cos(x)),
     ("some_elements", np.sin, lambda x, bar: bar * np.cos(x) * [1, 1, 1, 0]),
+    ("nan", np.sin, lambda x, bar: np.nan * bar),
 ]
 
 
@@ -246,6 +279,8 @@ WRONG_PULL_BACKS = [  # the misconception that lets it pass, f, its wrong pull-b
     points=3,
     hints={
         "no_answer": "The answer must be True or False, and is of the type {kind}.",
+        "rejects_all": "It rejects all right pull-backs, that of the sine too.\n"
+        "Print the two numbers that you compare: do they nearly agree?",
         "rejects_right": "It rejects a right pull-back, of {what}.\n"
         "Differences have an error: how large, compared with the numbers themselves?",
         "accepts_all": "It accepts even a pull-back with the wrong sign or slope.",
@@ -253,9 +288,10 @@ WRONG_PULL_BACKS = [  # the misconception that lets it pass, f, its wrong pull-b
         "Which bar do you try?",
         "ones_as_direction": "It accepts a pull-back whose elements are in the wrong order:\n"
         "their sum is right. In which direction do you move x?",
-        "absolute": "For an f of size 10⁻⁶ it accepts a wrong sign. Is the tolerance relative?",
+        "absolute": "For an f of size 10⁻¹² it accepts a wrong sign. Is the tolerance relative?",
         "too_loose": "It accepts a slope that is wrong by 1 %. How exact is a central difference?",
         "some_elements": "It accepts a pull-back that forgets one element. Are all of them tried?",
+        "nan": "It accepts a pull-back that returns NaN: every comparison with NaN is False.",
     },
 )
 def dot_test(answer: Callable) -> None:
@@ -268,9 +304,10 @@ def dot_test(answer: Callable) -> None:
             raise NotRight("no_answer", kind=type(result).__name__)
         return bool(result)
 
-    for what, pair in RIGHT_PULL_BACKS.items():
-        if not accepts(*pair):
-            raise NotRight("rejects_right", what=what)
+    rejected = [what for what, pair in RIGHT_PULL_BACKS.items() if not accepts(*pair)]
+    if rejected:
+        all_of_them = len(rejected) == len(RIGHT_PULL_BACKS)
+        raise NotRight("rejects_all" if all_of_them else "rejects_right", what=rejected[0])
     for misconception, *pair in WRONG_PULL_BACKS:
         if accepts(*pair):
             raise NotRight(misconception)

@@ -212,6 +212,16 @@ def step_of_its_own(f, x, h):
     return in_one_formula(f, x, 0.1)
 
 
+@wrong("1.3", "fixed_step")
+def best_step_of_its_own(f, x, h):
+    return in_one_formula(f, x, 3.2e-4)
+
+
+@wrong("1.3", "value")
+def not_a_number(f, x, h):
+    return float("nan")
+
+
 @wrong("1.3", "value")
 def slope_squared(f, x, h):
     return central_slope(f, x, h) ** 2
@@ -244,6 +254,8 @@ for misconception, *steps in [
     ("same_for_both", 3e-4, 3e-4),
     ("value", 3e-4, 5.0),
     ("value", 2e-5, 0.05),
+    ("value", 3e-4, 2e-3),
+    ("no_numbers", "3e-4", "5e-2"),
     ("no_step", 0.0, 0.05),
     ("shape", 3e-4),
 ]:
@@ -349,6 +361,11 @@ def only_once(f, x):
 @wrong("1.6", "first")
 def primal_of_the_tangent(f, x):
     return f(Dual(Dual(x, 1.0), Dual(1.0, 0.0))).tangent.primal
+
+
+@wrong("1.6", "first")
+def inner_number_in_the_tangent(f, x):
+    return f(Dual(x, Dual(1.0, 1.0))).tangent.tangent
 
 
 @wrong("1.6", "value_of_f")

@@ -27,7 +27,8 @@ for misconception, pair in [
     ("no_direct_path", lambda x: (x**2, (x + 2 * x**2) * 2 * x)),
     ("inner", lambda x: (x**2, x**2 + x + 2 * x**2)),
     ("value", lambda x: (x**2, 4 * x**3)),
-    ("value", lambda x: (1.0, 3 * x**2 + 4 * x**3)),
+    ("partial", lambda x: (1.0, 3 * x**2 + 4 * x**3)),
+    ("partial", lambda x: (2 * x, 3 * x**2 + 4 * x**3)),
     ("shape", lambda x: 3 * x**2 + 4 * x**3),
 ]:
     wrong("2.1", misconception)(pair)
@@ -168,6 +169,58 @@ def first_use_only(nodes):
     return adjoints
 
 
+@wrong("2.3", "incomplete")
+def breadth_first(nodes):
+    known = {node.name: node for node in nodes}
+    adjoints = {node.name: 0.0 for node in nodes}
+    adjoints[nodes[-1].name] = 1.0
+    seen, queue = set(), [nodes[-1]]
+    while queue:
+        node = queue.pop(0)
+        if node.name in seen:
+            continue
+        seen.add(node.name)
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] += adjoints[node.name] * partial
+            queue.append(known[parent])
+    return adjoints
+
+
+@wrong("2.3", "incomplete")
+def breadth_first_without_memory(nodes):
+    known = {node.name: node for node in nodes}
+    adjoints = {node.name: 0.0 for node in nodes}
+    adjoints[nodes[-1].name] = 1.0
+    queue = [nodes[-1]]
+    while queue:
+        node = queue.pop(0)
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] += adjoints[node.name] * partial
+            queue.append(known[parent])
+    return adjoints
+
+
+@wrong("2.3", "seed")
+def seed_by_name(nodes):
+    adjoints = {node.name: 0.0 for node in nodes}
+    adjoints["y"] = 1.0
+    for node in reversed(nodes):
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] += adjoints[node.name] * partial
+    return adjoints
+
+
+@wrong("2.3", "same_operand")
+def place_of_the_first(nodes):
+    adjoints = {node.name: 0.0 for node in nodes}
+    adjoints[nodes[-1].name] = 1.0
+    for node in reversed(nodes):
+        for parent in node.parents:
+            partial = node.partials[node.parents.index(parent)]
+            adjoints[parent] += adjoints[node.name] * partial
+    return adjoints
+
+
 @wrong("2.3", "same_operand")
 def dict_of_operands(nodes):
     adjoints = {node.name: 0.0 for node in nodes}
@@ -279,6 +332,11 @@ def product_of_shares(nodes, source):
     return dots
 
 
+@wrong("2.4", "fixed_source")
+def always_x(nodes, source):
+    return collected(nodes, "x")
+
+
 @wrong("2.4", "missing")
 def only_what_moves(nodes, source):
     return {name: dot for name, dot in collected(nodes, source).items() if dot != 0}
@@ -333,6 +391,24 @@ def every_order(sizes):
 def swapped(sizes):
     forward, reverse, best = recursive_best(sizes)
     return reverse, forward, best
+
+
+@wrong("2.5", "swapped")
+def swapped_and_cheaper(sizes):
+    forward, reverse, _ = recursive_best(sizes)
+    return reverse, forward, min(forward, reverse)
+
+
+@wrong("2.5", "best")
+def one_split(sizes):
+    def ends(sizes):
+        return min(from_the_inputs(sizes), from_the_outputs(sizes))
+
+    splits = [
+        ends(sizes[: m + 1]) + ends(sizes[m:]) + sizes[0] * sizes[m] * sizes[-1]
+        for m in range(1, len(sizes) - 1)
+    ]
+    return *recursive_best(sizes)[:2], min([ends(sizes), *splits])
 
 
 @wrong("2.5", "two_orders")

@@ -3,7 +3,7 @@
 import numpy as np
 from answers import right, wrong
 
-from tapecourse.tape import Tensor, Variable, apply, as_tensor, power
+from tapecourse.tape import Tensor, Variable, apply, as_tensor, power, reduce_sum
 
 # 3.1: stop here
 
@@ -31,6 +31,21 @@ def times_one(x):
 @wrong("3.1", "flows")
 def only_variables(x):
     return Tensor(x.numpy()) if isinstance(x, Variable) else x
+
+
+@wrong("3.1", "connected")
+def plus_zero(x):
+    return x * 0.0 + x.value
+
+
+@wrong("3.1", "connected")
+def adjoint_of_zero(x):
+    return apply(np.copy, (x, lambda bar: bar * 0.0))
+
+
+@wrong("3.1", "shape")
+def flattened(x):
+    return Tensor(x.value.ravel())
 
 
 @wrong("3.1", "no_tensor")
@@ -94,7 +109,14 @@ wrong("3.2", "rule")(with_pull_back(lambda bar, x, y: bar * y))
 wrong("3.2", "value")(with_pull_back(lambda bar, x, y: bar * x))
 wrong("3.2", "not_recordable")(with_pull_back(lambda bar, x, y: bar * (0.5 / np.sqrt(x.value))))
 wrong("3.2", "not_recordable")(with_pull_back(lambda bar, x, y: Tensor(bar.value / (2 * y.value))))
-wrong("3.2", "raises")(with_pull_back(lambda bar, x, y: bar / (2 * np.sqrt(x))))
+wrong("3.2", "not_recordable")(with_pull_back(lambda bar, x, y: Tensor(bar.value) / (2 * y)))
+wrong("3.2", "pull_back")(with_pull_back(lambda bar, x, y: bar / (2 * np.sqrt(x))))
+wrong("3.2", "pull_back")(with_pull_back(lambda bar, x, y: None))
+
+
+@wrong("3.2", "no_return")
+def forgets_to_return(x):
+    by_the_result(x)
 
 
 @wrong("3.2", "not_recorded")
@@ -175,6 +197,21 @@ def nothing_summed(bar, shape):
     return bar
 
 
+@wrong("3.3", "raises")
+def axes_by_length(bar, shape):
+    return bar.sum(tuple(i for i, n in enumerate(bar.shape) if n not in shape)).reshape(shape)
+
+
+@wrong("3.3", "shape")
+def always_the_first_axis(bar, shape):
+    return bar.sum(axis=0)
+
+
+@wrong("3.3", "shape")
+def turned_round(bar, shape):
+    return bar.T
+
+
 @wrong("3.3", "value")
 def last_axes_for_first(bar, shape):
     total = bar.sum()
@@ -222,10 +259,15 @@ for misconception, letters in [
 @right("3.5")
 def total_minus_what_was_before(x):
     def pull_back(bar):
-        values = bar.numpy()
-        return Tensor(values.sum() - np.cumsum(values) + values)
+        return reduce_sum(bar) - total_minus_what_was_before(bar) + bar
 
     return apply(np.cumsum, (x, pull_back))
+
+
+@right("3.5")
+def by_the_transposed_triangle(x):
+    ones = np.tril(np.ones((len(x), len(x))))
+    return apply(np.cumsum, (x, lambda bar: ones.T @ bar))
 
 
 @right("3.5")
@@ -249,6 +291,9 @@ wrong("3.5", "identity")(running_sum(lambda bar: bar))
 wrong("3.5", "all_the_same")(running_sum(lambda bar: np.full(bar.shape, bar.sum())))
 wrong("3.5", "off_by_one")(running_sum(lambda bar: np.cumsum(bar[::-1])[::-1] - bar))
 wrong("3.5", "value")(running_sum(lambda bar: np.cumsum(bar)[::-1] * 2))
+wrong("3.5", "not_recordable")(running_sum(lambda bar: np.cumsum(bar[::-1])[::-1]))
+wrong("3.5", "pull_back")(lambda x: apply(np.cumsum, (x, lambda bar: None)))
+wrong("3.5", "no_return")(lambda x: [turned(x)].clear())
 wrong("3.5", "not_recorded")(lambda x: Tensor(np.cumsum(x.numpy())))
 wrong("3.5", "result")(lambda x: apply(np.cumprod, (x, lambda bar: bar)))
 
@@ -263,7 +308,7 @@ def many_random_pairs(f, pull_back, x):
         u, bar = random.normal(size=x.shape), random.normal(size=f(x).shape)
         left = bar @ (f(x + 1e-6 * u) - f(x - 1e-6 * u)) / 2e-6
         size = abs(bar) @ abs(f(x + 1e-6 * u) - f(x - 1e-6 * u)) / 2e-6
-        if abs(left - pull_back(x, bar) @ u) > 1e-5 * size:
+        if not abs(left - pull_back(x, bar) @ u) <= 1e-5 * size:
             return False
     return True
 
@@ -310,19 +355,42 @@ def with_allclose(f, pull_back, x):
     return np.isclose(*dot(f, pull_back, x), rtol=1e-5, atol=1e-5)
 
 
+@wrong("3.6", "absolute")
+def by_default(f, pull_back, x):
+    return np.isclose(*dot(f, pull_back, x))
+
+
+@wrong("3.6", "nan")
+def not_larger(f, pull_back, x):
+    left, other = dot(f, pull_back, x)
+    return not abs(left - other) > 1e-6 * abs(left)
+
+
+@wrong("3.6", "rejects_all")
+def half_the_slope(f, pull_back, x):
+    left, other = dot(f, pull_back, x)
+    return np.isclose(left / 2, other, rtol=1e-6, atol=0)
+
+
+@wrong("3.6", "rejects_all")
+def the_other_way_round(f, pull_back, x):
+    left, other = dot(f, pull_back, x)
+    return abs(left - other) > 1e-6 * abs(left)
+
+
 @wrong("3.6", "rejects_right")
 def absolute_and_strict(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return abs(left - other) < 1e-8
 
 
-@wrong("3.6", "rejects_right")
+@wrong("3.6", "rejects_all")
 def equal_to_the_last_bit(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return left == other
 
 
-@wrong("3.6", "rejects_right")
+@wrong("3.6", "rejects_all")
 def step_too_small(f, pull_back, x):
     left, other = dot(f, pull_back, x, h=1e-15)
     return abs(left - other) <= 1e-6 * abs(left)
