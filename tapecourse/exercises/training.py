@@ -197,7 +197,7 @@ def same_weights(found: list[np.ndarray], right: list[np.ndarray]) -> bool:
         "After a step, the moving averages of batch normalization have not moved.",
         "logits": "The loss takes the model's outputs for something that they are not.\n"
         "What does the model return, and what does the loss function expect?",
-        "mode_of_loss": "The loss is of the other mode. Return the one that the tape differentiates.",
+        "mode_of_loss": "The loss is of the other mode. Return the one that you differentiate.",
         "summed_loss": "The loss must be the mean over the batch: yours is its sum.",
         "summed_gradient": "The loss is right, the update is too large: the tape differentiates\n"
         "the sum of all that you hand to it.",
