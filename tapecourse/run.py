@@ -128,10 +128,16 @@ def kernel_log() -> Iterator[BinaryIO]:
             sys.stderr = ours
 
 
-def last_words(log: BinaryIO) -> str:
-    """Return the last five lines of a kernel's log."""
+def last_words(log: BinaryIO, folder: str) -> str:
+    """Return the line of a dead kernel's log that tells most, and keep all of it in the folder."""
     log.seek(0)
-    return "\n".join(log.read().decode(errors="replace").splitlines()[-5:])
+    lines = log.read().decode(errors="replace").splitlines()
+    lines = [line for line in lines if line.strip() and "[IPKernelApp]" not in line]
+    if not lines:
+        return "it left no word. Did code crash outside Python, or did memory run out?"
+    Path(folder, "kernel.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    fatal = [line for line in lines if line.startswith("Fatal Python error")]
+    return (fatal or lines)[-1]
 
 
 def run_notebook(
@@ -173,9 +179,9 @@ def run_notebook(
                 stdout_file=EpochLines() if show_progress else None,
             )
         except PapermillExecutionError as error:
-            problem = f"{error.ename}: {error.evalue}"
+            problem = f"{error.ename}: {error.evalue.strip()}"
         except RuntimeError as error:  # of nbclient: its kernel died, or never answered
-            problem = f"{error}. Its last words: {last_words(log)}"
+            problem = f"{error}: {last_words(log, folder)}"
     raise RunFailed(f"{problem}\nThe notebook up to there: {executed}")
 
 

@@ -157,6 +157,16 @@ def test_texts_that_look_like_nothing_are_values(tmp_path):
     ]  # fmt: skip
 
 
+def test_values_that_look_alike_are_told_apart(tmp_path):
+    grid = {"label": ["1", "01", "1.0"], "learning_rate": [0.1234561, 0.1234562], "seed": [0, 1]}
+    quality = {"1": 0.1, "01": 0.2, "1.0": 0.3}
+    sweep = tmp_path / "sweep"
+    make_sweep(sweep, grid, lambda label, learning_rate, seed: quality[label], curves=False)
+    texts = report(sweep)
+    assert "6 settings, 2 seeds" in texts["settings"]
+    assert "0.1234562" in texts["compare"] and "01 ·" in texts["compare"]
+
+
 def test_an_effect_that_the_means_hide_is_in_the_crossed_table(tmp_path):
     grid = {"learning_rate": [1e-3, 1e-2], "batch_size": [32, 64], "seed": [0, 1, 2, 3]}
 

@@ -25,10 +25,11 @@ from dask.system import CPU_COUNT
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tapecourse.__main__
 from tapecourse.sweeps import command as sweep
 from tapecourse.sweeps import folder as sweep_folder
 from tapecourse.sweeps.grid import file_name, make_runs, read_grid, run_name, type_grid
-from tapecourse.sweeps.worker import attempt
+from tapecourse.sweeps.worker import attempt, first_line
 
 PARAMETERS = """\
 learning_rate: float = 0.5  # a rate, above 0
@@ -173,6 +174,8 @@ def test_bad_grids_are_refused_in_one_line(tmp_path, capsys, arguments, message)
         ("seed: [null]", "seed = 'None': int is needed"),
         ("seed: [[1]]", "seed = '[1]': int is needed"),
         ("label: [yes]", "label = True: str is needed: put it in quotes"),
+        ("seed: [0x_]", "this is no YAML: "),
+        ("label: [2020-13-45]", "this is no YAML: "),
         ("7: [1]", "parameter = 7: one of learning_rate, seed, label, layers is needed"),
         ("learning_rate: [1e-3, 0.001]", "learning_rate = [0.001, 0.001]: a value comes twice"),
     ],
@@ -206,10 +209,17 @@ def test_a_grid_file_and_options_are_merged(tmp_path):
         ({"notebook": "nowhere.ipynb"}, "notebook = 'nowhere.ipynb': there is no such file"),
         ({"notebook": "broken.ipynb"}, "notebook = 'broken.ipynb': this is no Jupyter notebook"),
         ({"out": ""}, "--out = '': a folder is needed"),
-        ({"out": "{out}"}, "--out = '{out}': no '{' is allowed"),
-        ({"out": "file"}, "--out = 'file': this folder can't be written"),
+        ({"out": "{out}"}, "/{out}': no '{' or '}' is allowed"),
+        ({"out": "a}b"}, "/a}b': no '{' or '}' is allowed"),
+        ({"notebook": "{x}.ipynb"}, "notebook = '{x}.ipynb': no '{' or '}' is allowed"),
+        ({"out": "circle/out"}, "--out = 'circle/out': this is no path of a folder"),
+        ({"out": "x" * 300}, "this is no path of a folder ([Errno 36] File name too long"),
+        ({"--grid": "label=\udcff"}, "--grid = 'label=\\udcff': this is no UTF-8"),
+        ({"--scheduler": ""}, "--scheduler = '': no scheduler answers"),
+        ({"out": "file"}, "/file': this folder can't be written: it is a file"),
         ({"out": "file/out"}, "--out = 'file/out': this folder can't be written"),
         ({"out": "."}, "this folder holds other files, and no sweep"),
+        ({"out": "file", "dry": True}, "this folder can't be written: it is a file"),
         ({"--workers": "0"}, "--workers = 0: an integer is needed, 1 or more"),
         ({"--grid-file": "nowhere.yaml"}, "--grid-file = 'nowhere.yaml': it can't be read (No su"),
         ({"--scheduler": "tcp://127.0.0.1:9"}, "no scheduler answers"),
@@ -221,10 +231,12 @@ def test_other_mistakes_are_refused_in_one_line(tmp_path, monkeypatch, capsys, c
     tiny(tmp_path)
     Path("broken.ipynb").write_text('{"cells": 3}')
     Path("file").write_text("")
+    Path("circle").symlink_to("circle")
     before = sorted(tmp_path.iterdir())
     arguments = {"notebook": "tiny.ipynb", "out": "new", "--grid": "seed=0"} | change
     notebook, out = arguments.pop("notebook"), arguments.pop("out")
-    options = [part for pair in arguments.items() for part in pair]
+    options = ["--dry-run"] if arguments.pop("dry", False) else []
+    options += [part for pair in arguments.items() for part in pair]
     assert sweep.main(["sweep", notebook, "--out", out, *options]) == 2
     output = capsys.readouterr()
     assert message in output.err and output.err.count("\n") == 1 and not output.out
@@ -242,7 +254,15 @@ def test_an_address_that_is_none_is_refused_in_one_line(tmp_path):
 def test_the_command_is_installed_by_its_name():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     module, _, function = project["scripts"]["tapecourse"].partition(":")
-    assert getattr(importlib.import_module(module), function) is sweep.main
+    assert getattr(importlib.import_module(module), function) is tapecourse.__main__.main
+
+
+@pytest.mark.parametrize("name", ["run", "seconds", "status", "error"])
+def test_a_parameter_that_summary_csv_has_no_place_for_is_refused(tmp_path, capsys, name):
+    notebook = make_notebook(tmp_path / "tiny.ipynb", parameters=f"{name}: int = 1  # a number")
+    arguments = ["sweep", str(notebook), "--grid", f"{name}=1,2", "--out", str(tmp_path / "out")]
+    assert sweep.main(arguments) == 2
+    assert f"parameter = '{name}': summary.csv has a column" in capsys.readouterr().err
 
 
 # --- names of folders
@@ -499,12 +519,64 @@ def test_what_a_killed_sweep_left_running_writes_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.ipynb"]
 
 
+def test_an_interrupt_while_libraries_are_loaded_is_one_line(tmp_path):
+    process = start(tiny(tmp_path), "--grid", "seed=0", "--out", tmp_path / "out")
+    modules = Path(f"/proc/{process.pid}/maps")
+    wait_for(lambda: "site-packages" in modules.read_text())  # the first library with a part in C
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (1, -signal.SIGINT)  # Python may insist on the latter
+    assert errors == "Interrupted. The same command goes on.\n"
+    assert not begun(tmp_path)
+
+
+def test_an_interrupt_while_dask_starts_is_not_lost(tmp_path):
+    out = tmp_path / "out"
+    notebook = tiny(tmp_path, "time.sleep(60)")
+    process = start(notebook, "--grid", "seed=0", "--out", out, "--workers", 1)
+    wait_for((out / "sweep.log").exists)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and errors.endswith("Interrupted. The same command goes on.\n")
+    assert "Traceback" not in errors and not begun(tmp_path)
+
+
+def test_an_interrupted_report_leaves_the_last_one(finished_once):
+    folder, arguments = finished_once
+    out = folder / "out"
+    before = (out / "report.ipynb").read_bytes()
+    (out / "wait").touch()
+    (folder / "reporting").unlink()
+    process = start(*arguments)
+    wait_for(lambda: (folder / "reporting").exists())
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Interrupted. The same command goes on." in errors and "Traceback" not in errors
+    assert (out / "report.ipynb").read_bytes() == before
+
+
+@pytest.fixture
+def finished_once(tmp_path):
+    """A sweep of one run with a report, which waits if the sweep's folder holds `wait`."""
+    waits = f"""\
+import time
+from pathlib import Path
+Path({str(tmp_path)!r}, "reporting").touch()
+time.sleep(60 * Path(sweep_dir, "wait").exists())"""
+    make_notebook(tmp_path / sweep.REPORT, waits, parameters='sweep_dir: str = ""  # a folder')
+    arguments = [str(tiny(tmp_path)), "--grid", "seed=0", "--out", str(tmp_path / "out")]
+    assert sweep.main(["sweep", *arguments]) == 0
+    return tmp_path, arguments
+
+
 @pytest.mark.parametrize(
     "text, error",
     [
-        ("{", "JSONDecodeError: "),
-        ("{}", "KeyError: 'metrics'"),
-        ('{"metrics": [1]}', "ValueError: metrics.json: its 'metrics' must be a mapping"),
+        ("{", "metrics.json is broken: Expecting property name"),
+        ("3", "metrics.json is broken: a mapping is needed"),
+        ("{}", "metrics.json is broken: 'metrics' is needed, a dict"),
+        ('{"metrics": [1]}', "metrics.json is broken: 'metrics' is needed, a dict"),
     ],
 )
 def test_broken_metrics_fail_their_run(tmp_path, monkeypatch, text, error):
@@ -514,6 +586,100 @@ def test_broken_metrics_fail_their_run(tmp_path, monkeypatch, text, error):
     monkeypatch.setattr("tapecourse.sweeps.worker.run_notebook", run_notebook)
     record = attempt("tiny.ipynb", str(tmp_path), {}, ".")
     assert record["status"] == "failed" and record["error"].startswith(error)
+
+
+# --- runs and files that are not what they should be
+
+
+def test_a_run_that_spoils_its_own_folder_fails_alone(tmp_path, capfd):
+    """Seed 0 removes the folder, seed 1 takes the place of run.json; 2 has an odd metric."""
+    spoil = """\
+if seed == 0:
+    import shutil
+    shutil.rmtree(run_dir)
+    raise SystemExit
+if seed == 1:
+    Path(run_dir, "run.json").mkdir()"""
+    notebook = make_notebook(
+        tmp_path / "tiny.ipynb",
+        BEGIN.format(here=str(tmp_path)),
+        spoil,
+        END.replace('"seed": -1', '"odd\\ud800": 1'),
+    )
+    out = tmp_path / "out"
+    arguments = ["sweep", str(notebook), "--grid", "seed=0,1,2", "--out", str(out)]
+    assert sweep.main(arguments) == 1
+    error = capfd.readouterr().err
+    assert "failed: seed=1: its folder can't be kept: Is a directory (run.json)" in error
+    assert [row["status"] for row in summary(out)] == ["failed", "failed", "done"]
+    assert summary(out)[2]["odd\\ud800"] == "1"
+    assert sorted(path.name for path in (out / "failed").iterdir()) == ["seed=0", "seed=1"]
+
+
+def test_a_place_that_is_taken_is_told_before_anything_starts(tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["sweep", str(tiny(tmp_path)), "--grid", "seed=0,1", "--out", str(out)]
+    assert sweep.main(arguments) == 0
+    (out / "seed=1" / "run.json").unlink()
+    capsys.readouterr()
+    for dry in ([], ["--dry-run"]):
+        assert sweep.main([*arguments, *dry]) == 1
+        said = f"{out / 'seed=1'} holds no run.json. Delete it to run it again.\n"
+        assert capsys.readouterr().err == said
+    assert begun(tmp_path) == [0, 1]
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", "null", '{"status": "done"}', "\udcff"])
+def test_files_of_a_sweep_that_were_broken_are_told(tmp_path, capsys, text):
+    out = tmp_path / "out"
+    arguments = ["sweep", str(tiny(tmp_path)), "--grid", "seed=0", "--out", str(out)]
+    (out / "seed=0").mkdir(parents=True)
+    good = {"parameters": {"seed": 0}, "metrics": {}, "status": "done", "error": ""}
+    record, sweep_file = out / "seed=0" / "run.json", out / "sweep.json"
+    record.write_text(json.dumps(good))
+    sweep_file.write_bytes(text.encode(errors="surrogateescape"))
+    assert sweep.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "its sweep.json is broken (" in error and error.count("\n") == 1
+
+    sweep_file.write_text(json.dumps(sweep_folder.describe(arguments[1], {"seed": [0]})))
+    assert sweep.main([*arguments, "--dry-run"]) == 0
+    record.write_bytes(text.encode(errors="surrogateescape"))
+    capsys.readouterr()
+    assert sweep.main(arguments) == 1
+    assert f"{record} is broken. Delete {record.parent}" in capsys.readouterr().err
+    assert not begun(tmp_path)
+
+
+def test_a_folder_without_a_finished_run_may_become_another_sweeps(tmp_path):
+    out = tmp_path / "out"
+    notebook = tiny(tmp_path, "raise ValueError")
+    assert sweep.main(["sweep", str(notebook), "--grid", "seed=0", "--out", str(out)]) == 1
+    tiny(tmp_path, "1")
+    options = ["--grid", "learning_rate=0.5", "--out", str(out)]
+    assert sweep.main(["sweep", str(notebook), *options]) == 0
+    assert [row["run"] for row in summary(out)] == ["learning_rate=0.5"]
+    assert not (out / "failed").exists()
+
+
+def test_the_cause_of_a_kernels_death_is_told_and_kept(tmp_path, capfd):
+    out = tmp_path / "out"
+    crash = "import ctypes, faulthandler\nseed and faulthandler.enable()\nctypes.string_at(0)"
+    arguments = ["sweep", str(tiny(tmp_path, crash)), "--grid", "seed=0,1", "--out", str(out)]
+    assert sweep.main(arguments) == 1
+    cause = "Kernel died: Fatal Python error: Segmentation fault"
+    assert f"failed: seed=1: {cause}" in capfd.readouterr().err
+    assert summary(out)[0]["error"].startswith("Kernel died: it left no word. Did code crash")
+    assert summary(out)[1]["error"] == cause
+    assert "ctypes" in (out / "failed" / "seed=1" / "kernel.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [("a\nb", "a"), ("\n  \n b \nc", "b"), ("x" * 1000, "x" * 300), (" \n", "no message")],
+)
+def test_an_error_is_one_line_of_a_table(text, line):
+    assert first_line(text) == line
 
 
 # --- disks

@@ -27,6 +27,7 @@ from tapecourse.run import RunFailed, run_notebook, stderr_into
 from tapecourse.sweeps.folder import (
     UNFINISHED,
     check_same_sweep,
+    check_whole,
     clear_write_errors,
     describe,
     keep,
@@ -89,7 +90,7 @@ def run_all(client: Client, notebook: Path, runs: list[Run], out: Path) -> Itera
         for run in itertools.islice(waiting, max(free, 0 if completed.count() else 1)):
             folder = out / UNFINISHED / run.name
             with clear_write_errors(out):
-                folder.mkdir()
+                folder.mkdir(exist_ok=True)  # a run that an earlier sweep left behind may make it
             arguments = (str(notebook), str(folder), run.parameters, os.getcwd())
             future = client.submit(attempt, *arguments, pure=False)
             running[future.key] = folder, run
@@ -107,7 +108,8 @@ def local_client(workers: int, runs: int) -> Iterator[Client]:
     """Start worker processes of one thread each, whose kernels share out the cores."""
     threads = max(1, CPU_COUNT // workers)  # not by `runs`: a rest must equal the whole in this
     environment = {name: os.environ.get(name, str(threads)) for name in THREADS}
-    with dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1}), no_interrupts():
+    settings = dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1})
+    with settings, interrupts(allowed=False):
         cluster = LocalCluster(
             n_workers=min(workers, runs),
             threads_per_worker=1,
@@ -115,23 +117,26 @@ def local_client(workers: int, runs: int) -> Iterator[Client]:
             dashboard_address="127.0.0.1:8787",
             env=environment,
         )
-        client = Client(cluster)
-    try:
-        yield client
-    finally:
-        with no_interrupts():
-            client.close()
-            cluster.close()
+        with cluster, Client(cluster) as client, interrupts(allowed=True):
+            yield client
 
 
 @contextmanager
-def no_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C for the seconds in which dask's processes start or end, which it muddles."""
-    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def interrupts(allowed: bool) -> Iterator[None]:
+    """Let Ctrl-C through, or hold it back while dask's processes start or end, which it muddles.
+
+    Processes that are started while it is held back never get it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    how = signal.SIG_UNBLOCK if allowed else signal.SIG_BLOCK
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
+        signal.pthread_sigmask(how, [signal.SIGINT])  # one that was held back comes here
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -139,7 +144,7 @@ def remote_client(address: str, out: Path) -> Iterator[Client]:
     """Connect to a scheduler, and make sure that its workers can do what they are asked to."""
     try:
         client = Client(address, timeout=ANSWER)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # dask raises many kinds, by what is wrong
         problem = f"no scheduler answers ({first_line(str(error))})."
         raise InputError("--scheduler", address, problem) from None
     with client:
@@ -184,15 +189,16 @@ def do_runs(
     to_do = not_done(runs, records)
     settings = {"total": len(runs), "initial": len(runs) - len(to_do), "desc": "runs"}
     with open(out / "sweep.log", "ab") as log, stderr_into(log) as terminal, connect as client:
-        print(f"Dashboard: {client.dashboard_link}", flush=True)
+        if "dashboard" in client.scheduler_info()["services"]:
+            print(f"Dashboard: {client.dashboard_link}", flush=True)
         with tqdm(**settings, unit="run", file=terminal, postfix={"failed": 0}) as bar:
             failed = 0
             try:
                 for run, record in run_all(client, notebook, to_do, out):
                     with clear_write_errors(out):
-                        keep(out, run, Path(record.pop("folder")), record)
-                        records[run.name] = record
+                        records[run.name] = kept(out, run, Path(record.pop("folder")), record)
                         write_summary(out, runs, records)
+                    record = records[run.name]
                     if record["status"] == "failed":
                         failed += 1
                         bar.write(f"failed: {run.name}: {record['error']}", file=terminal)
@@ -201,6 +207,18 @@ def do_runs(
             except (OSError, CancelledError) as error:
                 problem = "The connection to dask's scheduler is lost. The same command goes on."
                 raise ClearError(problem) from error
+
+
+def kept(out: Path, run: Run, folder: Path, record: dict) -> dict:
+    """Keep an attempt, and return its record; one whose own folder is unusable has failed."""
+    try:
+        keep(out, run, folder, record)
+        return record
+    except OSError as error:
+        problem = f"its folder can't be kept: {error.strerror} ({Path(str(error.filename)).name})"
+        failed = record | {"metrics": {}, "status": "failed", "error": problem}
+        keep(out, run, folder.with_name("unusable"), failed)  # a full disk ends the sweep here
+        return failed
 
 
 def not_done(runs: list[Run], records: dict[str, dict]) -> list[Run]:
@@ -222,9 +240,8 @@ def write_report(notebook: str, out: Path) -> None:
             run_notebook(str(report), str(executed.parent), {"sweep_dir": str(out)})
         except RunFailed as error:
             print(f"The report failed: {first_line(str(error))}", file=sys.stderr)
-        finally:
-            if executed.exists():
-                os.replace(executed, out / "report.ipynb")
+        if executed.exists():
+            os.replace(executed, out / "report.ipynb")
 
 
 # --- the command
@@ -250,15 +267,16 @@ def sweep(
     """
     if workers is not None and workers < 1:
         raise InputError("--workers", workers, "an integer is needed, 1 or more.")
-    if not out:
-        raise InputError("--out", out, "a folder is needed.")
+    folder = find_folder(out)
+    for name, path in [("notebook", notebook), ("--out", str(folder))]:
+        if "{" in path or "}" in path:
+            raise InputError(name, path, "no '{' or '}' is allowed: papermill would fill it in.")
     grid = type_grid(grid, notebook)
-    folder = Path(out).resolve()
-    if "{" in str(folder):
-        raise InputError("--out", out, "no '{' is allowed: papermill would fill it in.")
     if dry_run:
         order = check_same_sweep(folder, describe(notebook, grid))
-        print_runs(make_runs({name: grid[name] for name in order}), read_records(folder))
+        runs = make_runs({name: grid[name] for name in order})
+        check_whole(folder, runs)
+        print_runs(runs, read_records(folder))
         return True
     check_same_sweep(folder, describe(notebook, grid))  # before anything is written there
     check_folder("--out", out)
@@ -269,13 +287,31 @@ def sweep(
         raise InputError("--out", out, "another sweep is writing to this folder.") from None
 
 
+def find_folder(out: str) -> Path:
+    """Return the whole path of a folder that need not exist."""
+    if not out:
+        raise InputError("--out", out, "a folder is needed.")
+    try:
+        folder = Path(out).resolve()
+        folder.exists()
+    except (OSError, RuntimeError) as error:  # too long, or links in a circle
+        raise InputError("--out", out, f"this is no path of a folder ({error}).") from None
+    return folder
+
+
 def locked_sweep(
     notebook: str, grid: dict[str, list], out: Path, workers: int, scheduler: str | None
 ) -> bool:
     """Do the runs, as the only sweep in `out`."""
     description = describe(notebook, grid)
     description["parameters"] = order = check_same_sweep(out, description)
-    runs, records = make_runs({name: grid[name] for name in order}), read_records(out)
+    runs = make_runs({name: grid[name] for name in order})
+    check_whole(out, runs)
+    described = json.dumps(description, indent=2) + "\n"
+    known = out / "sweep.json"
+    if known.exists() and known.read_bytes() != described.encode():
+        shutil.rmtree(out / "failed", ignore_errors=True)  # of another grid or notebook
+    records = read_records(out)
     copy = out / UNFINISHED / Path(notebook).name  # the notebook may be edited meanwhile
     with clear_write_errors(out):
         shutil.rmtree(out / UNFINISHED, ignore_errors=True)
@@ -283,12 +319,14 @@ def locked_sweep(
             remove_failed(out, name)
         copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(notebook, copy)
-        write_whole(out / "sweep.json", json.dumps(description, indent=2) + "\n")
+        write_whole(out / "sweep.json", described)
         write_summary(out, runs, records)
     try:
         if to_do := not_done(runs, records):
             connect = (
-                remote_client(scheduler, out) if scheduler else local_client(workers, len(to_do))
+                local_client(workers, len(to_do))
+                if scheduler is None
+                else remote_client(scheduler, out)
             )
             do_runs(connect, copy, runs, records, out)
         if any(record["status"] == "done" for record in records.values()):
@@ -353,8 +391,5 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (ClearError, OSError) as error:
         print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted. The same command goes on.", file=sys.stderr)
         return 1
     return 0 if succeeded else 1

@@ -32,9 +32,11 @@ from tapecourse.sweeps.grid import Run
 __all__ = [
     "UNFINISHED",
     "check_same_sweep",
+    "check_whole",
     "clear_write_errors",
     "describe",
     "keep",
+    "read_json",
     "read_records",
     "remove_failed",
     "write_summary",
@@ -70,13 +72,25 @@ def describe(notebook: str, grid: dict) -> dict:
 
 
 def check_same_sweep(out: Path, ours: dict) -> list[str]:
-    """Refuse a folder that holds other things; return the parameters in the folder's order."""
+    """Refuse a folder that holds other things; return the parameters in the folder's order.
+
+    A folder without a finished run may become any sweep's.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError("--out", str(out), "this folder can't be written: it is a file.")
     if not (out / "sweep.json").exists():
         own = {"sweep.json", "sweep.lock", "sweep.log", UNFINISHED}
         if out.is_dir() and any(path.name not in own for path in out.iterdir()):
             raise InputError("--out", str(out), "this folder holds other files, and no sweep.")
         return ours["parameters"]
-    theirs = json.loads((out / "sweep.json").read_text(encoding="utf-8"))
+    if not any(out.glob("*/run.json")):
+        return ours["parameters"]
+    try:
+        form = {"notebook": str, "code_sha256": str, "parameters": list}
+        theirs = read_json(out / "sweep.json", form)
+    except ValueError as error:
+        problem = f"its sweep.json is broken ({error}): another folder is needed."
+        raise InputError("--out", str(out), problem) from None
     problem = None
     if ours["notebook"] != theirs["notebook"]:
         problem = f"its runs are of {theirs['notebook']}"
@@ -89,15 +103,41 @@ def check_same_sweep(out: Path, ours: dict) -> list[str]:
     return theirs["parameters"]
 
 
+def read_json(path: Path, form: dict[str, type]) -> dict:
+    """Read a mapping that has these keys, with values of these types.
+
+    Raises
+    ------
+    ValueError
+        The file is no JSON, or not of that form.
+    """
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError("a mapping is needed")
+    for key, kind in form.items():
+        if not isinstance(found.get(key), kind):
+            raise ValueError(f"{key!r} is needed, a {kind.__name__}")
+    return found
+
+
 def read_records(out: Path) -> dict[str, dict]:
     """Read each run's `run.json`, by name; a finished run hides a failed attempt at it."""
     records = {}
+    form = {"parameters": dict, "metrics": dict, "status": str, "error": str}
     for path in [*out.glob("failed/*/run.json"), *out.glob("*/run.json")]:  # in this order
         try:
-            records[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
+            records[path.parent.name] = {"seconds": None} | read_json(path, form)
         except ValueError:
             raise ClearError(f"{path} is broken. Delete {path.parent} to run it again.") from None
     return records
+
+
+def check_whole(out: Path, runs: list[Run]) -> None:
+    """Refuse a folder in which a run's place is taken by something that is no run."""
+    for run in runs:
+        place = out / run.name
+        if place.exists() and not (place / "run.json").exists():
+            raise ClearError(f"{place} holds no run.json. Delete it to run it again.")
 
 
 def write_summary(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
@@ -122,7 +162,8 @@ def write_summary(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
     writer = csv.DictWriter(text, list(dict.fromkeys(columns)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(parameters | metrics | ends for parameters, metrics, ends in rows)
-    write_whole(out / "summary.csv", text.getvalue())
+    readable = text.getvalue().encode("utf-8", "backslashreplace").decode()  # no lone surrogates
+    write_whole(out / "summary.csv", readable)
 
 
 def flatten(metrics: dict, prefix: str = "") -> dict:
@@ -137,6 +178,7 @@ def flatten(metrics: dict, prefix: str = "") -> dict:
 def keep(out: Path, run: Run, folder: Path, record: dict) -> None:
     """Rename an attempt's folder to what it becomes: the run, or the failed run."""
     text = json.dumps(record, indent=2) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)  # where the run itself removed it
     (folder / "run.json").write_text(text, encoding="utf-8")
     failed = out / "failed" / run.name
     if record["status"] == "failed":

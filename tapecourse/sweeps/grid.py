@@ -19,6 +19,9 @@ __all__ = ["Run", "make_runs", "read_grid", "type_grid"]
 PLAIN = re.compile(r"[a-z0-9_+-]([a-z0-9_.+-]{0,38}[a-z0-9_])?")
 
 
+COLUMNS = {"run", "seconds", "status", "error"}  # of summary.csv, beside parameters and metrics
+
+
 class Run(NamedTuple):
     """A point of the grid, and the name of its folder."""
 
@@ -36,6 +39,8 @@ def read_grid(given: list[str], path: str | None = None) -> dict[str, list]:
     """
     grid = read_grid_file(path) if path else {}
     for text in given:
+        if not is_unicode(text):
+            raise InputError("--grid", text, "this is no UTF-8.")
         name, _, values = text.partition("=")
         if not name or not values:
             raise InputError("--grid", text, "NAME=VALUE,VALUE,... is needed.")
@@ -49,6 +54,15 @@ def read_grid(given: list[str], path: str | None = None) -> dict[str, list]:
     return grid
 
 
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written to a file: the command line lets other bytes through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def read_grid_file(path: str) -> dict[str, list]:
     """Read ``name: [value, value]`` from a YAML file."""
     try:
@@ -56,7 +70,7 @@ def read_grid_file(path: str) -> dict[str, list]:
         grid, node = yaml.safe_load(text), yaml.compose(text)
     except OSError as error:
         raise InputError("--grid-file", path, f"it can't be read ({error.strerror}).") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
         raise InputError("--grid-file", path, f"this is no YAML: {problem}.") from None
     if not isinstance(grid, dict) or not all(isinstance(value, list) for value in grid.values()):
@@ -72,11 +86,14 @@ def type_grid(grid: dict[str, list], notebook: str) -> dict[str, list[Value]]:
     Raises
     ------
     InputError
-        The notebook or a parameter doesn't exist, or a value is of the wrong type or comes twice.
+        The notebook or a parameter doesn't exist or can't be swept, or a value is of the wrong
+        type or comes twice.
     """
     known = known_parameters(notebook)
     typed = {}
     for name, values in grid.items():
+        if name in COLUMNS:
+            raise InputError("parameter", name, "summary.csv has a column of this name already.")
         typed[name] = [typed_value(name, as_text(name, value, known), known) for value in values]
         if not values:
             raise InputError(name, values, "at least one value is needed.")

@@ -1,6 +1,5 @@
 """What a worker of a sweep does: one attempt at one run."""
 
-import json
 import threading
 import time
 import uuid
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from tapecourse.checks import ClearError
 from tapecourse.run import Value, run_notebook
+from tapecourse.sweeps.folder import read_json
 
 __all__ = ["attempt", "first_line"]
 
@@ -38,15 +38,23 @@ def attempt(notebook: str, folder: str, parameters: dict[str, Value], cwd: str) 
 
 
 def first_line(text: str) -> str:
-    return text.strip().splitlines()[0]
+    """Return the first line of an error that says something, cut to what fits into a table."""
+    lines = (line.strip() for line in text.splitlines())
+    return next(filter(None, lines), "no message")[:300]
 
 
 def read_metrics(folder: Path) -> dict:
-    """Read the `metrics` that a notebook left in metrics.json; none, where it writes no file."""
+    """Read the `metrics` that a notebook left in metrics.json; none, where it writes no file.
+
+    Raises
+    ------
+    ClearError
+        The file is no JSON, or is not of that form.
+    """
     path = folder / "metrics.json"
     if not path.exists():
         return {}
-    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
-    if not isinstance(metrics, dict):
-        raise ValueError("metrics.json: its 'metrics' must be a mapping of names to values")
-    return metrics
+    try:
+        return read_json(path, {"metrics": dict})["metrics"]
+    except ValueError as error:
+        raise ClearError(f"metrics.json is broken: {error}") from None
