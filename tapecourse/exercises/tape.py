@@ -138,8 +138,7 @@ def square(y: Tensor) -> Tensor:
     hints={
         "mean": "Each copy has an influence of its own. Do influences average, or add?",
         "one_copy": "This is the influence of a single copy. What about the others?",
-        "axes_lost": "The numbers are right, but from {before} the shape must become {shape}.\n"
-        "An axis of length 1 is still an axis.",
+        "axes_lost": "From {before} to {shape}: an axis of length 1 is still an axis.",
         "length_one": "Axes that were put in front are right.\n"
         "From {before} to {shape}: along which other axis was something repeated?",
         "in_front": "From {before} to {shape}: the axes that were put in front must vanish.",
