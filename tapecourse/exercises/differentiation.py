@@ -5,7 +5,15 @@ from collections.abc import Callable
 import numpy as np
 
 from tapecourse.differentiation import Dual
-from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect, returned
+from tapecourse.exercises.core import (
+    NotRight,
+    as_numbers,
+    call,
+    exercise,
+    expect,
+    is_close,
+    returned,
+)
 
 
 @exercise(
@@ -92,6 +100,7 @@ def passes(answer: Callable) -> None:
         "two_h": "2h is the distance of the two outer points.\n"
         "Over which distance was each slope taken, and how far apart are the two slopes?",
         "first": "This is the slope. How fast does the slope itself change?",
+        "parentheses": "Which part of your formula is divided by h²? Look at the parentheses.",
         "middle": "For a constant f it isn't 0. How often, and with which sign, does f(x) occur?",
         "sign": "The sign is wrong: for a parabola that opens upwards it must be positive.",
         "one_sided": "All its points but x lie on one side: so the error falls with h, not h².",
@@ -112,9 +121,12 @@ def second_difference(answer: Callable) -> None:
     x, h = 0.8, 0.1
     right, found = 30 * x**4, measure(h)
     error = abs(found - right)
+    left, here, there = f(x - h), f(x), f(x + h)
+    second = left - 2 * here + there
+    for wrong in (there - 2 * here + left / h**2, left - 2 * here + there / h**2, second / h * h):
+        if is_close(found, wrong, 1e-9):  # perhaps near the right one, by chance
+            raise NotRight("parentheses")
     if not error <= 200 * h**2:  # this way round, NaN is refused
-        left, here, there = f(x - h), f(x), f(x + h)
-        second = left - 2 * here + there
         mistakes = [
             ("h_not_squared", second / h),
             ("h_not_squared", second / h / 2),

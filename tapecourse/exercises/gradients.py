@@ -1,6 +1,7 @@
 """The checks of the exercises of chapter 04."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
@@ -173,22 +174,26 @@ def clip_adjoint(answer: Callable) -> None:
         "result": "The values are not right: −p·ln(p), and exactly 0 where p is 0.",
         "not_finite": "Where p = 0 the gradient is not finite: 0, for the branch not chosen,\n"
         "times infinity is NaN. What does the logarithm get to see there?",
+        "no_bar": "Your own gradient ignores the adjoint that the result has got.",
         "leaks": "Where p = 0 the gradient is finite, but not 0.",
         "changed": "Where p is positive, however small, the gradient must be exactly −ln(p) − 1.",
     },
 )
 def entropy_terms(answer: Callable) -> None:
     """Tensor of probabilities -> -p·ln(p), 0 where p is 0."""
-    p = np.array([0.0, 1.0, 0.5, 1e-6, 1e-12], "float32")  # the last, below any small number added
-    value, gradient = with_gradient(answer, p, np.ones_like(p))
-    right = -p[1:] * np.log(p[1:])
-    if value[0] != 0 or not np.allclose(value[1:], right, rtol=1e-4, atol=1e-10):
+    p = np.array([[0.0, 1.0, 0.5], [1e-6, 1e-12, 1e-18]], "float32")  # below what one might add
+    bar = np.array([[2.0, 1.0, -3.0], [0.5, 4.0, 1.0]], "float32")
+    value, gradient = with_gradient(answer, p, bar)
+    positive = p > 0
+    right = -p[positive] * np.log(p[positive])
+    if value[0, 0] != 0 or not np.allclose(value[positive], right, rtol=1e-4, atol=1e-10):
         raise NotRight("result")
     if not np.isfinite(gradient).all():
         raise NotRight("not_finite")
-    if gradient[0] != 0:
+    if gradient[0, 0] != 0:
         raise NotRight("leaks")
-    expect(gradient[1:], -np.log(p[1:]) - 1, otherwise="changed")
+    slope = -np.log(p[positive]) - 1
+    expect(gradient[positive], bar[positive] * slope, [("no_bar", slope)], "changed")
 
 
 def bowl(x: tf.Tensor) -> tf.Tensor:
@@ -246,12 +251,21 @@ def hessian_times(answer: Callable) -> None:
     expect(as_numbers(result, (3,), "the answer"), hessian @ v, mistakes)
 
     x, v = np.linspace(-0.5, 1, 10), np.linspace(2, 1, 10)
-    with spy(tf.GradientTape, "gradient") as gradients, spy(tf.GradientTape, "jacobian") as one:
-        with spy(tf, "hessians") as other:
-            result = call(answer, cube_of_sum, tf.constant(x), tf.constant(v))
+    with ExitStack() as stack:
+        gradients, *others = [stack.enter_context(spy(*place)) for place in MATRIX_MAKERS]
+        result = call(answer, cube_of_sum, tf.constant(x), tf.constant(v))
     expect(as_numbers(result, (10,), "the answer"), np.full(10, 6 * x.sum() * v.sum()))
-    if one.called or other.called or gradients.call_count >= 10:
+    if gradients.call_count >= 10 or any(other.called for other in others):
         raise NotRight("matrix")
+
+
+MATRIX_MAKERS = [  # the first, if it is called once for each row
+    (tf.GradientTape, "gradient"),
+    (tf.GradientTape, "jacobian"),
+    (tf.GradientTape, "batch_jacobian"),
+    (tf, "hessians"),
+    (tf, "vectorized_map"),
+]
 
 
 def spy(owner: Any, name: str) -> Any:

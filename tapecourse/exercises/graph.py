@@ -107,10 +107,10 @@ def fan_out() -> list[Node]:
     e = math.exp(s)
     return [
         Node("x", value=0.5),
-        Node("z", value=2.0),
         Node("s", "sin", ("x",), s, (c,)),
         Node("e", "exp", ("s",), e, (e,)),
         Node("p", "*", ("s", "e"), e * s, (e, s)),
+        Node("z", value=2.0),  # an input may stand anywhere before its use
         Node("q", "*", ("z", "x"), 1.0, (0.5, 2.0)),
         Node("aside", "+", ("s", "q"), s + 1.0, (1.0, 1.0)),
         Node("loss", "+", ("p", "q"), e * s + 1.0, (1.0, 1.0)),
@@ -228,6 +228,16 @@ def tangents(answer: Callable) -> None:
     expect(read_dict(call(answer, twice(), "x"), ["y"]), both, otherwise="overwrites")
 
 
+CHAINS = [
+    [2, 3, 4],
+    [4, 3, 2, 6, 1, 5],
+    [10, 1000, 10, 1000, 10],
+    [1, 1, 3, 1, 1, 2],  # at best J₃·J₂ first: from the middle
+    [1, 1, 3, 5, 2],  # not by always making the smallest matrix
+    [5, 7],
+]
+
+
 @exercise(
     "2.5",
     "In which order to multiply",
@@ -235,7 +245,7 @@ def tangents(answer: Callable) -> None:
     hints={
         "swapped": "Forward and reverse are swapped: forward mode starts with J₂·J₁.",
         "two_orders": "Forward and reverse are right.\n"
-        "For the best, look at 10, 1000, 10, 1000, 10: must one stick to one end?",
+        "For the best, look at 10, 1000, 10, 1000, 10: must each product contain the last one?",
         "counts_first": "One Jacobian alone needs no multiplication. Count the products.",
         "outer_only": "A product of p×q and q×r has p·r entries; how much work is each of them?",
         "best": "Forward and reverse are right, but the best is not: {got} for {sizes}.\n"
@@ -245,22 +255,15 @@ def tangents(answer: Callable) -> None:
 )
 def multiplications(answer: Callable) -> None:
     """Sizes -> multiplications forward, reverse, best."""
-    for sizes in (
-        [2, 3, 4],
-        [4, 3, 2, 6, 1, 5],
-        [10, 1000, 10, 1000, 10],
-        [1, 1, 3, 1, 1, 2],  # at best J₃·J₂ first: from the middle
-        [5, 7],
-    ):
+    for place, sizes in enumerate(CHAINS):
         found = as_numbers(call(answer, sizes), (3,), "the answer")
         forward, reverse, best = count_multiplications(sizes)
         n0, nk = sizes[0], sizes[-1]
         pairs = list(zip(sizes, sizes[1:]))
-        mistakes = [
-            ("two_orders", (forward, reverse, min(forward, reverse))),
-            ("swapped", (reverse, forward, best)),
-            ("swapped", (reverse, forward, min(forward, reverse))),
-        ]
+        cheaper = min(forward, reverse)
+        mistakes = [("swapped", (reverse, forward, last)) for last in (best, cheaper)]
+        if place < 3:  # who takes the cheaper of the two has failed by then
+            mistakes.append(("two_orders", (forward, reverse, cheaper)))
         is_right = found[:2] == (forward, reverse)
         with_first = [sum(end * p * q for p, q in pairs) for end in (n0, nk)]
         if not is_right.all() and np.allclose(found[:2], with_first):

@@ -172,6 +172,16 @@ def divided_by_twice_h_squared(f, x, h):
     return (f(x + h) - 2 * f(x) + f(x - h)) / (2 * h**2)
 
 
+@wrong("1.3", "parentheses")
+def last_term_divided(f, x, h):
+    return f(x + h) - 2 * f(x) + f(x - h) / h**2
+
+
+@wrong("1.3", "parentheses")
+def divided_and_multiplied(f, x, h):
+    return (f(x + h) - 2 * f(x) + f(x - h)) / h * h
+
+
 @wrong("1.3", "first")
 def central_slope(f, x, h):
     return (f(x + h) - f(x - h)) / (2 * h)

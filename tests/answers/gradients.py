@@ -302,6 +302,26 @@ def epsilon_and_where(p):
     return tf.where(p > 0, -p * tf.math.log(p + 1e-9), 0.0)
 
 
+@wrong("4.5", "no_bar")
+def slope_without_bar(p):
+    @tf.custom_gradient
+    def operation(p):
+        log = tf.math.log(tf.where(p > 0, p, 1.0))
+        return -p * log, lambda bar: tf.where(p > 0, -log - 1, 0.0)
+
+    return operation(p)
+
+
+@wrong("4.5", "changed")
+def the_smallest_number_inside(p):
+    return tf.where(p > 0, -p * tf.math.log(tf.maximum(p, 1e-12)), 0.0)
+
+
+@wrong("4.5", "raises")
+def one_dimension_only(p):
+    return tf.stack([-q * tf.math.log(q) if q > 0 else 0.0 * q for q in p])
+
+
 @wrong("4.5", "changed")
 def threshold(p):
     return -p * tf.math.log(tf.where(p > 1e-9, p, 1.0))
@@ -399,6 +419,19 @@ def row_by_row(f, x, v):
             y = f(x)
         slopes = tf.unstack(inner.gradient(y, x))
     return tf.stack([tf.reduce_sum(outer.gradient(slope, x) * v) for slope in slopes])
+
+
+@wrong("4.6", "matrix")
+def all_rows_at_once(f, x, v):
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(x)
+        slopes = gradient_of(f, x)
+
+    def row(unit):
+        return outer.gradient(slopes, x, unit)
+
+    rows = tf.vectorized_map(row, tf.eye(len(x), dtype=x.dtype))
+    return tf.linalg.matvec(rows, v)
 
 
 @wrong("4.6", "matrix")

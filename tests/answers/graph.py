@@ -243,6 +243,18 @@ def starts_at_every_end(nodes):
     return adjoints | {node.name: 1.0 for node in nodes if node.name not in used}
 
 
+@wrong("2.3", "incomplete")
+def stops_at_the_first_input(nodes):
+    adjoints = {node.name: 0.0 for node in nodes}
+    adjoints[nodes[-1].name] = 1.0
+    for node in reversed(nodes):
+        if not node.parents:
+            break
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] += adjoints[node.name] * partial
+    return adjoints
+
+
 @wrong("2.3", "seed")
 def no_seed(nodes):
     adjoints = {node.name: 0.0 for node in nodes}
@@ -425,6 +437,16 @@ def greedy(sizes):
         total += left[i - 1] * left[i] * left[i + 1]
         left.pop(i)
     return *recursive_best(sizes)[:2], total + 1
+
+
+@wrong("2.5", "best")
+def smallest_result_first(sizes):
+    left, total = list(sizes), 0
+    while len(left) > 2:
+        i = min(range(1, len(left) - 1), key=lambda i: left[i - 1] * left[i + 1])
+        total += left[i - 1] * left[i] * left[i + 1]
+        left.pop(i)
+    return *recursive_best(sizes)[:2], total
 
 
 @wrong("2.5", "best")

@@ -1,5 +1,7 @@
 """Answers to the exercises of chapter 03."""
 
+import copy
+
 import numpy as np
 from answers import right, wrong
 
@@ -16,6 +18,16 @@ def around_a_copy(x):
 @right("3.1")
 def unwatched_variable_value(x):
     return Tensor(as_tensor(x).value)
+
+
+@right("3.1")
+def a_variable_of_its_own(x):
+    return Variable(x.value)
+
+
+@right("3.1")
+def copied(x):
+    return copy.deepcopy(x)
 
 
 @wrong("3.1", "flows")
@@ -292,6 +304,20 @@ wrong("3.5", "all_the_same")(running_sum(lambda bar: np.full(bar.shape, bar.sum(
 wrong("3.5", "off_by_one")(running_sum(lambda bar: np.cumsum(bar[::-1])[::-1] - bar))
 wrong("3.5", "value")(running_sum(lambda bar: np.cumsum(bar)[::-1] * 2))
 wrong("3.5", "not_recordable")(running_sum(lambda bar: np.cumsum(bar[::-1])[::-1]))
+
+
+def turned_round_wrongly(bar):
+    return apply(lambda array: array[::-1], (bar, lambda bar: bar))
+
+
+def with_a_wrong_turn(x):
+    def pull_back(bar):
+        return turned_round_wrongly(with_a_wrong_turn(turned_round_wrongly(bar)))
+
+    return apply(np.cumsum, (x, pull_back))
+
+
+wrong("3.5", "not_recordable")(with_a_wrong_turn)
 wrong("3.5", "pull_back")(lambda x: apply(np.cumsum, (x, lambda bar: None)))
 wrong("3.5", "no_return")(lambda x: [turned(x)].clear())
 wrong("3.5", "not_recorded")(lambda x: Tensor(np.cumsum(x.numpy())))

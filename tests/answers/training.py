@@ -108,6 +108,7 @@ wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e) + 0.5))
 wrong("5.2", "value")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
+wrong("5.2", "three_lists")(lambda sizes, epochs: in_arrays(sizes, epochs)[0])
 wrong("5.2", "three_lists")(lambda sizes, epochs: in_arrays(sizes, epochs)[:2])
 
 
@@ -433,6 +434,20 @@ def by_dataset(model, images, labels, batch_size):
 
 
 @right("5.5")
+def by_evaluate(model, images, labels, batch_size):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=loss, metrics=["accuracy"])
+    return model.evaluate(images, labels, batch_size, verbose=0)[1]
+
+
+@right("5.5")
+def compiled_by_xla(model, images, labels, batch_size):
+    predict = tf.function(lambda x: tf.argmax(model(x, training=False), -1), jit_compile=True)
+    found = [predict(batch) for batch, _ in batches_of(images, labels, batch_size)]
+    return np.mean(np.concatenate(found) == labels)
+
+
+@right("5.5")
 def weighted(model, images, labels, batch_size):
     shares, sizes = [], []
     for i in range(0, len(images), batch_size):
@@ -508,6 +523,26 @@ def the_rest_apart(model, images, labels, batch_size):
     right = by_predict(model, images[:n], labels[:n], batch_size) * n
     rest = len(images) % batch_size
     return (right + hits(model, (images[-rest:], labels[-rest:])).sum()) / len(images)
+
+
+@wrong("5.5", "one_batch")
+def assigned_for_added(model, *data):
+    for batch in batches_of(*data):
+        right = hits(model, batch).sum()
+    return right / len(data[1])
+
+
+@wrong("5.5", "one_batch")
+def returns_in_the_loop(model, *data):
+    for batch in batches_of(*data):
+        return hits(model, batch).sum() / len(data[1])
+
+
+@wrong("5.5", "too_many")
+def evaluated(model, images, labels, batch_size):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=loss, metrics=["accuracy"])
+    return model.evaluate(images, labels, verbose=0)[1]
 
 
 @wrong("5.5", "too_many")
