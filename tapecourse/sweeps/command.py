@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -37,6 +36,7 @@ from tapecourse.sweeps.folder import (
     write_whole,
 )
 from tapecourse.sweeps.grid import Run, make_runs, read_grid, type_grid
+from tapecourse.sweeps.interrupts import interrupts
 from tapecourse.sweeps.worker import attempt, first_line
 
 __all__ = ["main", "sweep"]
@@ -105,7 +105,10 @@ def run_all(client: Client, notebook: Path, runs: list[Run], out: Path) -> Itera
 
 @contextmanager
 def local_client(workers: int, runs: int) -> Iterator[Client]:
-    """Start worker processes of one thread each, whose kernels share out the cores."""
+    """Start worker processes of one thread each, whose kernels share out the cores.
+
+    An interrupt while dask's processes start or end would muddle them: it waits.
+    """
     threads = max(1, CPU_COUNT // workers)  # not by `runs`: a rest must equal the whole in this
     environment = {name: os.environ.get(name, str(threads)) for name in THREADS}
     settings = dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1})
@@ -119,24 +122,6 @@ def local_client(workers: int, runs: int) -> Iterator[Client]:
         )
         with cluster, Client(cluster) as client, interrupts(allowed=True):
             yield client
-
-
-@contextmanager
-def interrupts(allowed: bool) -> Iterator[None]:
-    """Let Ctrl-C through, or hold it back while dask's processes start or end, which it muddles.
-
-    Processes that are started while it is held back never get it.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    how = signal.SIG_UNBLOCK if allowed else signal.SIG_BLOCK
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    try:
-        signal.pthread_sigmask(how, [signal.SIGINT])  # one that was held back comes here
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
