@@ -116,19 +116,25 @@ def test_two_runs_without_seeds_or_curves_say_that_nobody_knows(tmp_path):
 
 
 def test_a_setting_with_failures_is_no_candidate_and_no_value_is_forgotten(tmp_path):
-    """The first rate failed with all but one lucky seed, the last with all."""
-    quality = {1e-3: 0.01, 3e-3: 0.10, 1e-2: 0.11, 0.1: 9.0}
-    grid = {"learning_rate": list(quality), "seed": [0, 1, 2]}
-    failing = (1, 2, 9, 10, 11)
+    """The first rate failed with all but one lucky seed, one schedule with all rates and seeds."""
+    quality = {1e-3: 0.01, 3e-3: 0.10, 1e-2: 0.11}
+    grid = {"learning_rate": list(quality), "schedule": ["constant", "steep"], "seed": [0, 1, 2]}
     sweep = tmp_path / "sweep"
-    make_sweep(sweep, grid, lambda learning_rate, seed: quality[learning_rate], failing=failing)
+    make_sweep(
+        sweep,
+        grid,
+        lambda learning_rate, **_: quality[learning_rate],
+        failing=(1, 2, 3, 4, 5, 9, 10, 11, 15, 16, 17),
+    )
     texts = report(sweep)
-    assert "7 runs with a result, 5 without" in texts["settings"]
-    assert "a setting is: learning_rate\nthe same in all runs: nothing" in texts["settings"]
-    assert "no result: learning_rate 0.1, seed 2 (failed LossNotFinite" in texts["failures"]
-    assert "no candidate: 0.001, with a result for 1 of 3 seeds" in texts["scores"]
-    assert "the best single run is of 0.001, whose mean is number 3 of 3" in texts["scores"]
-    assert "chosen: 0.003 (learning_rate)" in texts["choice"]
+    assert "7 runs with a result, 11 without" in texts["settings"]
+    said = "a setting is: learning_rate · schedule\nthe same in all runs: nothing"
+    assert said in texts["settings"]
+    lost = "no result: learning_rate 0.01, schedule steep, seed 2 (failed LossNotFinite"
+    assert lost in texts["failures"]
+    assert "no candidate: 0.001 · constant, with a result for 1 of 3 seeds" in texts["scores"]
+    assert "single run is of 0.001 · constant, whose mean is number 3 of 3" in texts["scores"]
+    assert "chosen: 0.003 · constant (learning_rate · schedule)" in texts["choice"]
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
