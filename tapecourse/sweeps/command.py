@@ -181,9 +181,9 @@ def do_runs(
             try:
                 for run, record in run_all(client, notebook, to_do, out):
                     with clear_write_errors(out):
-                        records[run.name] = kept(out, run, Path(record.pop("folder")), record)
+                        record = keep(out, run, Path(record.pop("folder")), record)
+                        records[run.name] = record
                         write_summary(out, runs, records)
-                    record = records[run.name]
                     if record["status"] == "failed":
                         failed += 1
                         bar.write(f"failed: {run.name}: {record['error']}", file=terminal)
@@ -192,18 +192,6 @@ def do_runs(
             except (OSError, CancelledError) as error:
                 problem = "The connection to dask's scheduler is lost. The same command goes on."
                 raise ClearError(problem) from error
-
-
-def kept(out: Path, run: Run, folder: Path, record: dict) -> dict:
-    """Keep an attempt, and return its record; one whose own folder is unusable has failed."""
-    try:
-        keep(out, run, folder, record)
-        return record
-    except OSError as error:
-        problem = f"its folder can't be kept: {error.strerror} ({Path(str(error.filename)).name})"
-        failed = record | {"metrics": {}, "status": "failed", "error": problem}
-        keep(out, run, folder.with_name("unusable"), failed)  # a full disk ends the sweep here
-        return failed
 
 
 def not_done(runs: list[Run], records: dict[str, dict]) -> list[Run]:
@@ -257,13 +245,10 @@ def sweep(
         if "{" in path or "}" in path:
             raise InputError(name, path, "no '{' or '}' is allowed: papermill would fill it in.")
     grid = type_grid(grid, notebook)
+    _, runs = plan(notebook, grid, folder)  # before anything is written there
     if dry_run:
-        order = check_same_sweep(folder, describe(notebook, grid))
-        runs = make_runs({name: grid[name] for name in order})
-        check_whole(folder, runs)
         print_runs(runs, read_records(folder))
         return True
-    check_same_sweep(folder, describe(notebook, grid))  # before anything is written there
     check_folder("--out", out)
     try:
         with FileLock(folder / "sweep.lock", timeout=0):
@@ -284,14 +269,20 @@ def find_folder(out: str) -> Path:
     return folder
 
 
+def plan(notebook: str, grid: dict[str, list], out: Path) -> tuple[dict, list[Run]]:
+    """Return what goes into `sweep.json`, and the runs; refuse a folder with no place for them."""
+    description = describe(notebook, grid)
+    order = description["parameters"] = check_same_sweep(out, description)
+    runs = make_runs({name: grid[name] for name in order})
+    check_whole(out, runs)
+    return description, runs
+
+
 def locked_sweep(
     notebook: str, grid: dict[str, list], out: Path, workers: int, scheduler: str | None
 ) -> bool:
     """Do the runs, as the only sweep in `out`."""
-    description = describe(notebook, grid)
-    description["parameters"] = order = check_same_sweep(out, description)
-    runs = make_runs({name: grid[name] for name in order})
-    check_whole(out, runs)
+    description, runs = plan(notebook, grid, out)
     described = json.dumps(description, indent=2) + "\n"
     known = out / "sweep.json"
     if known.exists() and known.read_bytes() != described.encode():

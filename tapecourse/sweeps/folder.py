@@ -27,7 +27,7 @@ from pathlib import Path
 import nbformat
 
 from tapecourse.checks import ClearError, InputError
-from tapecourse.sweeps.grid import Run
+from tapecourse.sweeps.grid import ENDS, Run
 
 __all__ = [
     "UNFINISHED",
@@ -150,7 +150,7 @@ def write_summary(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
     rows = []
     for name, record in (ours | rest).items():
         parameters = {"run": name} | record["parameters"]
-        ends = {key: record[key] for key in ("seconds", "status", "error")}
+        ends = {key: record[key] for key in ENDS}
         taken = parameters | ends
         metrics = {
             f"metrics.{key}" if key in taken else key: value
@@ -175,7 +175,19 @@ def flatten(metrics: dict, prefix: str = "") -> dict:
     return flat
 
 
-def keep(out: Path, run: Run, folder: Path, record: dict) -> None:
+def keep(out: Path, run: Run, folder: Path, record: dict) -> dict:
+    """Keep an attempt, and return its record; one whose own folder is unusable has failed."""
+    try:
+        move(out, run, folder, record)
+        return record
+    except OSError as error:
+        problem = f"its folder can't be kept: {error.strerror} ({Path(str(error.filename)).name})"
+        failed = record | {"metrics": {}, "status": "failed", "error": problem}
+        move(out, run, folder.with_name("unusable"), failed)  # a full disk ends the sweep here
+        return failed
+
+
+def move(out: Path, run: Run, folder: Path, record: dict) -> None:
     """Rename an attempt's folder to what it becomes: the run, or the failed run."""
     text = json.dumps(record, indent=2) + "\n"
     folder.mkdir(parents=True, exist_ok=True)  # where the run itself removed it

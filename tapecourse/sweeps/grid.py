@@ -14,12 +14,10 @@ import yaml
 from tapecourse.checks import InputError
 from tapecourse.run import Value, known_parameters, typed_value
 
-__all__ = ["Run", "make_runs", "read_grid", "type_grid"]
+__all__ = ["ENDS", "Run", "make_runs", "read_grid", "type_grid"]
 
 PLAIN = re.compile(r"[a-z0-9_+-]([a-z0-9_.+-]{0,38}[a-z0-9_])?")
-
-
-COLUMNS = {"run", "seconds", "status", "error"}  # of summary.csv, beside parameters and metrics
+ENDS = "seconds", "status", "error"  # of a row of summary.csv: run, parameters, metrics, these
 
 
 class Run(NamedTuple):
@@ -92,7 +90,7 @@ def type_grid(grid: dict[str, list], notebook: str) -> dict[str, list[Value]]:
     known = known_parameters(notebook)
     typed = {}
     for name, values in grid.items():
-        if name in COLUMNS:
+        if name in ("run", *ENDS):
             raise InputError("parameter", name, "summary.csv has a column of this name already.")
         typed[name] = [typed_value(name, as_text(name, value, known), known) for value in values]
         if not values:
