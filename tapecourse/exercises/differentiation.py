@@ -123,24 +123,27 @@ def second_difference(answer: Callable) -> None:
     error = abs(found - right)
     left, here, there = f(x - h), f(x), f(x + h)
     second = left - 2 * here + there
-    for wrong in (there - 2 * here + left / h**2, left - 2 * here + there / h**2, second / h * h):
-        if is_close(found, wrong, 1e-9):  # perhaps near the right one, by chance
-            raise NotRight("parentheses")
+    mistakes = [
+        ("h_not_squared", second / h),
+        ("h_not_squared", second / h / 2),
+        ("two_h", second / h**2 / 2),
+        ("two_h", second / h**2 / 4),
+        ("parentheses", there - 2 * here + left / h**2),
+        ("parentheses", left - 2 * here + there / h**2),
+        ("parentheses", second / h * h),
+        ("first", (there - left) / h / 2),
+        ("first", (there - here) / h),
+        ("middle", (left - here + there) / h**2),
+        ("middle", (left + 2 * here + there) / h**2),
+        ("sign", -second / h**2),
+        ("one_sided", (f(x + 2 * h) - 2 * there + here) / h**2),
+        ("one_sided", (here - 2 * left + f(x - 2 * h)) / h**2),
+    ]
+    for misconception, wrong in mistakes:  # first: one may lie near the right value by chance
+        if is_close(found, wrong, 1e-4):
+            raise NotRight(misconception)
     if not error <= 200 * h**2:  # this way round, NaN is refused
-        mistakes = [
-            ("h_not_squared", second / h),
-            ("h_not_squared", second / h / 2),
-            ("two_h", second / h**2 / 2),
-            ("two_h", second / h**2 / 4),
-            ("first", (there - left) / h / 2),
-            ("first", (there - here) / h),
-            ("middle", (left - here + there) / h**2),
-            ("middle", (left + 2 * here + there) / h**2),
-            ("sign", -second / h**2),
-            ("one_sided", (f(x + 2 * h) - 2 * there + here) / h**2),
-            ("one_sided", (here - 2 * left + f(x - 2 * h)) / h**2),
-        ]
-        expect(found, right, mistakes)
+        raise NotRight("value")
     if error < 0.01 * h**2 or not abs(measure(h / 2) - right) <= error / 3:
         raise NotRight("fixed_step")
 

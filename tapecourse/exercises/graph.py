@@ -6,15 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tapecourse.exercises.core import (
-    NotRight,
-    as_numbers,
-    call,
-    exercise,
-    expect,
-    is_close,
-    returned,
-)
+from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect, returned
 from tapecourse.graph import Node
 
 
@@ -186,8 +178,7 @@ def reverse_sweep(answer: Callable) -> None:
     ]
     mistakes = [("overwrites", [wrong[name] for name in names]) for wrong in overwritten]
     found = read_dict(result, names)
-    if not is_close(found[-1], 1.0, 1e-4):
-        raise NotRight("seed")
+    expect(found[-1], 1.0, otherwise="seed")
     expect(found, [right[name] for name in names], mistakes, "incomplete")
     expect(read_dict(result, ["aside"]), [0.0], otherwise="unused")
     both = [sum(twice()[-1].partials)]
@@ -263,7 +254,7 @@ def multiplications(answer: Callable) -> None:
         cheaper = min(forward, reverse)
         mistakes = [("swapped", (reverse, forward, last)) for last in (best, cheaper)]
         if place < 3:  # who takes the cheaper of the two has failed by then
-            mistakes.append(("two_orders", (forward, reverse, cheaper)))
+            mistakes.insert(0, ("two_orders", (forward, reverse, cheaper)))  # where both are equal
         is_right = found[:2] == (forward, reverse)
         with_first = [sum(end * p * q for p, q in pairs) for end in (n0, nk)]
         if not is_right.all() and np.allclose(found[:2], with_first):

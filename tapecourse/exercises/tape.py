@@ -33,13 +33,13 @@ def stop_gradient(answer: Callable) -> None:
     """Tensor -> the same value, cut off."""
     x = Variable([[1.5], [-2.0]])
     with Tape(persistent=True) as tape:
-        square = x * x
-        stopped = [returned(call(answer, square)), returned(call(answer, x))]
+        squared = x * x
+        stopped = [returned(call(answer, squared)), returned(call(answer, x))]
         for result in stopped:
             if not isinstance(result, Tensor):
                 raise NotRight("no_tensor", kind=type(result).__name__)
         products = [result * x for result in stopped]
-    for result, right, product in zip(stopped, [square.numpy(), x.numpy()], products):
+    for result, right, product in zip(stopped, [squared.numpy(), x.numpy()], products):
         expect(as_numbers(result, (2, 1), "the answer"), right)
         gradient = as_numbers(tape.gradient(product, x), (2, 1), "the gradient")
         expect(gradient, right, otherwise="flows")

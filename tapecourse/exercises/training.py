@@ -124,51 +124,14 @@ def batch(size: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(images), tf.constant(random.integers(0, 3, size))
 
 
-def small_optimizer(weight_decay: float | None = None) -> keras.Optimizer:
-    """Build an optimizer whose second step depends on the first."""
-    return keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=weight_decay)
-
-
 BATCHES = batch(8), batch(5)
 Steps = tuple[list[float], list[list[np.ndarray]]]  # the loss of each, and all weights after it
 
 
-def two_steps(
-    training: bool = True,
-    from_logits: bool = True,
-    weight: float = 1.0,
-    last_only: bool = False,
-    weight_decay: float | None = None,
-) -> Steps:
-    """Train the small model for two steps, right or wrong; `weight` multiplies the gradient."""
-    model, optimizer = small_model(), small_optimizer(weight_decay)
-    variables = (model.layers[-1] if last_only else model).trainable_variables
-    losses, weights = [], []
-    for images, labels in BATCHES:
-        with tf.GradientTape() as tape:
-            outputs = model(images, training=training)
-            each = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits)
-            loss = tf.reduce_mean(each)
-            weighted = weight * loss
-        optimizer.apply(tape.gradient(weighted, variables), variables)
-        losses.append(float(loss))
-        weights.append(model.get_weights())
-    return losses, weights
-
-
-def loss_in_use(weights: list[np.ndarray]) -> float:
-    """Return the loss of the first batch in inference mode."""
+def run_steps(make_step: Callable, weight_decay: float | None = None) -> Steps:
+    """Make a step for the small model, and run it twice: an optimizer with momentum remembers."""
     model = small_model()
-    model.set_weights(weights)
-    images, labels = BATCHES[0]
-    logits = model(images, training=False)
-    loss = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    return float(tf.reduce_mean(loss))
-
-
-def run_steps(make_step: Callable, model: keras.Model, optimizer: keras.Optimizer) -> Steps:
-    """Make a learner's step for a model, and run it twice."""
-    step = call(make_step, model, optimizer)
+    step = call(make_step, model, keras.optimizers.SGD(0.1, 0.9, weight_decay=weight_decay))
     if not callable(step):
         raise NotRight("no_step", kind=type(step).__name__)
     losses, weights = [], []
@@ -176,6 +139,44 @@ def run_steps(make_step: Callable, model: keras.Model, optimizer: keras.Optimize
         losses.append(float(as_numbers(call(step, images, labels), (), "the loss")))
         weights.append(model.get_weights())
     return losses, weights
+
+
+def mean_loss(
+    model: keras.Model,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    training: bool = True,
+    from_logits: bool = True,
+) -> tf.Tensor:
+    """Return the mean cross-entropy of a batch, right or wrong."""
+    outputs = model(images, training=training)
+    losses = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits)
+    return tf.reduce_mean(losses)
+
+
+def answer_with(weight: float = 1.0, last_only: bool = False, **how: bool) -> Callable:
+    """Make an answer, right or wrong: `weight` multiplies its gradient, `how` is for the loss."""
+
+    def make_step(model: keras.Model, optimizer: keras.Optimizer) -> Callable:
+        variables = (model.layers[-1] if last_only else model).trainable_variables
+
+        def step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                loss = mean_loss(model, images, labels, **how)
+                weighted = weight * loss
+            optimizer.apply(tape.gradient(weighted, variables), variables)
+            return loss
+
+        return step
+
+    return make_step
+
+
+def loss_in_use(weights: list[np.ndarray]) -> float:
+    """Return the loss of the first batch in inference mode."""
+    model = small_model()
+    model.set_weights(weights)
+    return float(mean_loss(model, *BATCHES[0], training=False))
 
 
 def same_loss(found: float, right: float) -> bool:
@@ -216,10 +217,9 @@ def same_weights(found: list[np.ndarray], right: list[np.ndarray]) -> bool:
 )
 def make_step(answer: Callable) -> None:
     """(model, optimizer) -> a step."""
-    model = small_model()
-    before = model.get_weights()
-    losses, (after, later) = run_steps(answer, model, small_optimizer())
-    right_losses, (right, right_later) = two_steps()
+    before = small_model().get_weights()
+    losses, (after, later) = run_steps(answer)
+    right_losses, (right, right_later) = run_steps(answer_with())
     loss, right_loss = losses[0], right_losses[0]
     if same_loss(loss, right_loss) and same_weights(after, right):
         if not same_weights(later, right_later):
@@ -228,7 +228,8 @@ def make_step(answer: Callable) -> None:
             raise NotRight("later_loss")
         return
     for training in (True, False):
-        if same_loss(loss, two_steps(training, from_logits=False)[0][0]):
+        faulty = answer_with(training=training, from_logits=False)
+        if same_loss(loss, run_steps(faulty)[0][0]):
             raise NotRight("logits")
     averages = slice(4, 6)  # of batch normalization, which training mode moves
     if same_weights(after[averages], before[averages]) and not same_weights(after, before):
@@ -245,9 +246,9 @@ def make_step(answer: Callable) -> None:
         raise NotRight("no_update")
     if same_weights(trained, right_trained):
         raise NotRight("averages")
-    if same_weights(after, two_steps(weight=8)[1][0]):
+    if same_weights(after, run_steps(answer_with(weight=8))[1][0]):
         raise NotRight("summed_gradient")
-    if same_weights(after, two_steps(weight=-1)[1][0]):
+    if same_weights(after, run_steps(answer_with(weight=-1))[1][0]):
         raise NotRight("uphill")
     raise NotRight("value")
 
@@ -271,9 +272,9 @@ def make_step(answer: Callable) -> None:
 )
 def make_last_layer_step(answer: Callable) -> None:
     """(model, optimizer) -> a step of the last layer."""
-    model, decay = small_model(), 0.1  # decay shows which variables the optimizer gets
-    before = model.get_weights()
-    losses, weights = run_steps(answer, model, small_optimizer(decay))
+    decay = 0.1  # shows which variables the optimizer gets
+    before = small_model().get_weights()
+    losses, weights = run_steps(answer, decay)
     *below, kernel, bias = [np.any(new != old) for old, new in zip(before, weights[-1])]
     if any(below[:4]):
         raise NotRight("others")
@@ -283,8 +284,8 @@ def make_last_layer_step(answer: Callable) -> None:
         raise NotRight("no_update")
     if not (kernel and bias):
         raise NotRight("one_variable")
-    right_losses, right = two_steps(training=False, last_only=True, weight_decay=decay)
-    if same_loss(losses[0], two_steps()[0][0]):
+    right_losses, right = run_steps(answer_with(last_only=True, training=False), decay)
+    if same_loss(losses[0], run_steps(answer_with())[0][0]):
         raise NotRight("mode_of_loss")
     if not all(map(same_loss, losses, right_losses)):
         raise NotRight("loss" if same_weights(weights[0], right[0]) else "value")

@@ -395,14 +395,7 @@ def by_output_gradients(f, x, v):
 
 @right("4.6")
 def by_differences(f, x, v, h=1e-5):
-    return (gradient_of(f, x + h * v) - gradient_of(f, x - h * v)) / (2 * h)
-
-
-def gradient_of(f, x):
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = f(x)
-    return tape.gradient(y, x)
+    return (one_gradient(f, x + h * v) - one_gradient(f, x - h * v)) / (2 * h)
 
 
 @wrong("4.6", "matrix")
@@ -425,7 +418,7 @@ def row_by_row(f, x, v):
 def all_rows_at_once(f, x, v):
     with tf.GradientTape(persistent=True) as outer:
         outer.watch(x)
-        slopes = gradient_of(f, x)
+        slopes = one_gradient(f, x)
 
     def row(unit):
         return outer.gradient(slopes, x, unit)
@@ -470,7 +463,7 @@ def forgets_to_return_it(f, x, v):
 
 @wrong("4.6", "first")
 def gradient_times_v(f, x, v):
-    return gradient_of(f, x) * v
+    return one_gradient(f, x) * v
 
 
 @wrong("4.6", "no_v")
@@ -496,7 +489,7 @@ def both_halves(f, x, v):
 
 @wrong("4.6", "value")
 def squared_gradient(f, x, v):
-    gradient = gradient_of(f, x)
+    gradient = one_gradient(f, x)
     return gradient * tf.reduce_sum(gradient * v)
 
 

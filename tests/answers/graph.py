@@ -169,35 +169,29 @@ def first_use_only(nodes):
     return adjoints
 
 
-@wrong("2.3", "incomplete")
-def breadth_first(nodes):
-    known = {node.name: node for node in nodes}
-    adjoints = {node.name: 0.0 for node in nodes}
-    adjoints[nodes[-1].name] = 1.0
-    seen, queue = set(), [nodes[-1]]
-    while queue:
-        node = queue.pop(0)
-        if node.name in seen:
-            continue
-        seen.add(node.name)
-        for parent, partial in zip(node.parents, node.partials):
-            adjoints[parent] += adjoints[node.name] * partial
-            queue.append(known[parent])
-    return adjoints
+def breadth_first(visits_once):
+    """Make a sweep from the last node along the arrows, which visits a node once or each time."""
+
+    def adjoints_of(nodes):
+        known = {node.name: node for node in nodes}
+        adjoints = {node.name: 0.0 for node in nodes}
+        adjoints[nodes[-1].name] = 1.0
+        seen, queue = set(), [nodes[-1]]
+        while queue:
+            node = queue.pop(0)
+            if visits_once and node.name in seen:
+                continue
+            seen.add(node.name)
+            for parent, partial in zip(node.parents, node.partials):
+                adjoints[parent] += adjoints[node.name] * partial
+                queue.append(known[parent])
+        return adjoints
+
+    return adjoints_of
 
 
-@wrong("2.3", "incomplete")
-def breadth_first_without_memory(nodes):
-    known = {node.name: node for node in nodes}
-    adjoints = {node.name: 0.0 for node in nodes}
-    adjoints[nodes[-1].name] = 1.0
-    queue = [nodes[-1]]
-    while queue:
-        node = queue.pop(0)
-        for parent, partial in zip(node.parents, node.partials):
-            adjoints[parent] += adjoints[node.name] * partial
-            queue.append(known[parent])
-    return adjoints
+wrong("2.3", "incomplete")(breadth_first(visits_once=True))
+wrong("2.3", "incomplete")(breadth_first(visits_once=False))
 
 
 @wrong("2.3", "seed")
@@ -429,24 +423,23 @@ def cheaper_of_two(sizes):
     return forward, reverse, min(forward, reverse)
 
 
-@wrong("2.5", "best")
-def greedy(sizes):
-    left, total = list(sizes), 0
-    while len(left) > 2:
-        i = max(range(1, len(left) - 1), key=left.__getitem__)
-        total += left[i - 1] * left[i] * left[i + 1]
-        left.pop(i)
-    return *recursive_best(sizes)[:2], total + 1
+def greedy(first):
+    """Make an answer that always takes the product with the largest `first(left, i)`."""
+
+    def answer(sizes):
+        left, total = list(sizes), 0
+        while len(left) > 2:
+            i = max(range(1, len(left) - 1), key=lambda i: first(left, i))
+            total += left[i - 1] * left[i] * left[i + 1]
+            left.pop(i)
+        return *recursive_best(sizes)[:2], total
+
+    return answer
 
 
-@wrong("2.5", "best")
-def smallest_result_first(sizes):
-    left, total = list(sizes), 0
-    while len(left) > 2:
-        i = min(range(1, len(left) - 1), key=lambda i: left[i - 1] * left[i + 1])
-        total += left[i - 1] * left[i] * left[i + 1]
-        left.pop(i)
-    return *recursive_best(sizes)[:2], total
+wrong("2.5", "best")(greedy(lambda left, i: left[i]))
+wrong("2.5", "best")(greedy(lambda left, i: -left[i - 1] * left[i + 1]))
+wrong("2.5", "two_orders")(greedy(lambda left, i: -left[i - 1] * left[i] * left[i + 1]))
 
 
 @wrong("2.5", "best")
