@@ -13,11 +13,10 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: $(INSTALLED)  ## train the CNN of chapter 05 into runs/train; ARGS="-p epochs 3" sets parameters
-	@$(PY) -m tapecourse.run $(CHAPTER) runs/train $(ARGS)
+	@$(PY) -m tapecourse run $(CHAPTER) --out runs/train $(ARGS)
 
 sweep: $(INSTALLED)  ## run chapter 05 with 2 learning rates x 2 seeds into runs/sweep; ARGS="--dry-run" only prints
-	@$(PY) -m tapecourse sweep $(CHAPTER) --grid epochs=1 --grid learning_rate=1e-3,3e-3 --grid seed=0,1 \
-		--out runs/sweep $(ARGS)
+	@$(PY) -m tapecourse sweep $(CHAPTER) -p epochs 1 -p learning_rate 1e-3,3e-3 -p seed 0,1 --out runs/sweep $(ARGS)
 
 test: $(INSTALLED)  ## prove that everything works: every notebook cell and every test
 	@$(PY) -m pytest
@@ -25,13 +24,11 @@ test: $(INSTALLED)  ## prove that everything works: every notebook cell and ever
 lab: $(INSTALLED)  ## open the course in JupyterLab
 	@$(PY) -m jupyterlab notebooks/01_differentiation.ipynb
 
-export: $(INSTALLED)  ## write tapecourse/ from the notebooks' "#| export" cells
-	@$(PY) -m tapecourse.export
+export: $(INSTALLED)  ## write all that is derived from notebooks: modules, exercises, README's figure
+	@$(PY) -m tapecourse export
 
-exercises: $(INSTALLED)  ## write exercises/ from solutions/, and tell nbgrader's gradebook
-	@for chapter in $(notdir $(wildcard solutions/*)); do \
-		$(PY) -m nbgrader generate_assignment $$chapter --force --log-level WARN || exit 1; done
-	@echo "exercises/ is what solutions/ says."
+exercises: $(INSTALLED)  ## write exercises/ from solutions/
+	@$(PY) -m tapecourse export exercises
 
 bench: $(INSTALLED)  ## time the training steps, the tapes and a sweep side by side into runs/bench*.csv
 	@$(PY) tests/benchmarks/training_steps.py $(ARGS)

@@ -8,7 +8,7 @@ from pathlib import Path
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.preprocessors import Execute, OverwriteCells
-from tapecourse.grading import ExecuteEach, RestoreCells
+from tapecourse.tools.nbgrader_steps import ExecuteEach, RestoreCells
 
 c = get_config()  # noqa: F821  nbgrader defines it
 

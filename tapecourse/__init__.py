@@ -1,3 +1,10 @@
-"""The code that the chapters teach, and the tools that run them."""
+"""What the chapters teach, a module a chapter; `support`, `feedback` and `tools` around it."""
 
-__version__ = "0.1.0"
+from typing import Any
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Set up a notebook: what ``%load_ext tapecourse`` does."""
+    from tapecourse.support.notebook import set_up
+
+    set_up(shell)

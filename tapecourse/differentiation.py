@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import InputError
+from .support.errors import InputError
 
 # %% ../notebooks/01_differentiation.ipynb #single-steps
 def as_floats(x: float | np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@
 __all__ = ['original_model']
 
 # %% ../notebooks/A_original_notebook.ipynb #export-imports
-import tapecourse.quiet
 import keras
 from keras import layers
 

@@ -3,10 +3,10 @@
 # %% auto #0
 __all__ = ['IMAGE_SHAPE', 'CLASSES', 'BATCH_SIGNATURE', 'STEP_COLUMNS', 'EPOCH_COLUMNS', 'COLUMNS', 'Data', 'load_data',
            'build_model', 'make_train_step', 'compile_step', 'make_batches', 'learning_rates', 'History',
-           'predict_logits', 'evaluate', 'progress_bar', 'epoch_line', 'LossNotFinite', 'stop_unless_finite', 'train',
-           'smooth', 'plot_history']
+           'predict_logits', 'evaluate', 'progress_bar', 'epoch_line', 'stop_unless_finite', 'train', 'smooth',
+           'plot_history']
 
-# %% ../notebooks/05_training_loop.ipynb #imports
+# %% ../notebooks/05_training_loop.ipynb #export-imports
 import csv
 import math
 import os
@@ -23,13 +23,12 @@ from matplotlib.figure import Figure
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-import tapecourse.quiet
 import tensorflow as tf
 import keras
 from keras import layers
-from .checks import ClearError
-from .layers import FusedBatchNormalization
-from .sources import FASHION_NAMES, read_arrays
+from .support.layers import FusedBatchNormalization
+from .support.data import FASHION_NAMES, read_arrays
+from .support.errors import LossNotFinite
 
 # %% ../notebooks/05_training_loop.ipynb #load-data
 IMAGE_SHAPE = (28, 28, 1)  # height, width, channels
@@ -56,7 +55,7 @@ def load_data(dataset: str) -> Data:
     Raises
     ------
     InputError
-        See `tapecourse.sources.read_arrays`.
+        See `tapecourse.support.data.read_arrays`.
     """
     arrays = read_arrays(dataset)
     held_out = min(max(len(arrays.x_train) // 9, len(np.unique(arrays.y_train))), 2_000)
@@ -309,10 +308,6 @@ def epoch_line(epoch: int, epochs: int, history: History) -> str:
     )
 
 # %% ../notebooks/05_training_loop.ipynb #brake-code
-class LossNotFinite(ClearError):
-    """The loss became NaN or infinite; the message says when, and names the likely causes."""
-
-
 def stop_unless_finite(history: History) -> None:
     """Raise `LossNotFinite` if the latest step's loss is NaN or infinite. Chapter 05."""
     step = history.rows[-1]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from tapecourse.run import RunFailed, run_notebook
+from tapecourse.tools.run import RunFailed, run_notebook
 
 CHAPTER = ROOT / "notebooks" / "09_compare_runs.ipynb"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tapecourse.checks import InputError
+from tapecourse.support.errors import InputError
 from tapecourse.differentiation import (
     Dual,
     as_dual,

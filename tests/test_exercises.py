@@ -7,10 +7,9 @@ import sys
 import pytest
 from answers import RIGHT, WRONG
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import tensorflow as tf
 
-from tapecourse.exercises.core import (
+from tapecourse.feedback.core import (
     COMMON_HINTS,
     LONGEST_LINE,
     MODULES,

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from conftest import ROOT
 
-from tapecourse.export import export_all
+from tapecourse.tools.export import export_all
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """`explain_gradients` of chapter 04: right on the catalogue of None, and on a healthy CNN."""
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import keras
 import numpy as np
 import pytest

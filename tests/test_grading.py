@@ -11,8 +11,8 @@ import pytest
 from conftest import ROOT, SOLUTIONS
 from nbgrader.utils import determine_grade
 
-from tapecourse.exercises.core import exercises_of
-from tapecourse.grading import put_back, settle
+from tapecourse.feedback.core import exercises_of
+from tapecourse.tools.nbgrader_steps import put_back, settle
 
 CHAPTERS = [path.stem for path in SOLUTIONS]
 HOSTILE = "01_differentiation"

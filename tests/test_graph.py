@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.transforms import Bbox
 
-import tapecourse.widgets
-from tapecourse.checks import ClearError
+import tapecourse.support.figures
+from tapecourse.support.errors import ClearError
 from tapecourse.graph import (
     GraphError,
     Node,
@@ -557,10 +557,10 @@ def test_what_is_no_graph_is_refused(nodes, message):
 def test_slider_is_shown_where_someone_can_move_it(monkeypatch, name, shown):
     calls = []
     monkeypatch.setattr(
-        tapecourse.widgets, "interact", lambda *args, **kw: calls.append((args, kw))
+        tapecourse.support.figures, "interact", lambda *args, **kw: calls.append((args, kw))
     )
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     if name is not None:
         monkeypatch.setenv("JPY_SESSION_NAME", name)
-    assert tapecourse.widgets.offer_slider(print, step=(0, 4), depth=(1, 2)) is None
+    assert tapecourse.support.figures.offer_slider(print, step=(0, 4), depth=(1, 2)) is None
     assert calls == ([((print,), {"step": (0, 4), "depth": (1, 2)})] if shown else [])

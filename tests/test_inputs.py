@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT
 
 from tapecourse import checks
-from tapecourse.checks import InputError
-from tapecourse.sources import read_arrays
+from tapecourse.support.errors import InputError
+from tapecourse.support.data import read_arrays
 from tapecourse.training import load_data
 
 CHAPTER = ROOT / "notebooks" / "05_training_loop.ipynb"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tapecourse.layers import FusedBatchNormalization
+from tapecourse.support.layers import FusedBatchNormalization
 
 
 def train_once(layer_class, inputs, dtype="float32"):

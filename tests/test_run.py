@@ -16,8 +16,8 @@ import pytest
 from conftest import ROOT
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
-from tapecourse.checks import InputError
-from tapecourse.run import RunFailed, read_results, run_notebook, typed_parameters
+from tapecourse.support.errors import InputError
+from tapecourse.tools.run import RunFailed, read_results, run_notebook, typed_parameters
 
 CHAPTER = str(ROOT / "notebooks" / "05_training_loop.ipynb")
 

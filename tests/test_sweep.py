@@ -26,10 +26,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tapecourse.__main__
-from tapecourse.sweeps import command as sweep
-from tapecourse.sweeps import folder as sweep_folder
-from tapecourse.sweeps.grid import file_name, make_runs, read_grid, run_name, type_grid
-from tapecourse.sweeps.worker import attempt, first_line
+from tapecourse.tools import sweep
+from tapecourse.tools import folder as sweep_folder
+from tapecourse.tools.grid import file_name, make_runs, read_grid, run_name, type_grid
+from tapecourse.tools.worker import attempt, first_line
 
 PARAMETERS = """\
 learning_rate: float = 0.5  # a rate, above 0
@@ -597,7 +597,7 @@ def test_broken_metrics_fail_their_run(tmp_path, monkeypatch, text, error):
     def run_notebook(notebook, folder, *_, **__):
         Path(folder, "metrics.json").write_text(text)
 
-    monkeypatch.setattr("tapecourse.sweeps.worker.run_notebook", run_notebook)
+    monkeypatch.setattr("tapecourse.tools.worker.run_notebook", run_notebook)
     record = attempt("tiny.ipynb", str(tmp_path), {}, ".")
     assert record["status"] == "failed" and record["error"].startswith(error)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import hypothesis.strategies as st
 import numpy as np
 import pytest

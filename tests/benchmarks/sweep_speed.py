@@ -17,7 +17,7 @@ import pandas as pd
 from dask.system import CPU_COUNT
 from tqdm import tqdm
 
-from tapecourse.sweeps.command import THREADS
+from tapecourse.tools.sweep import THREADS
 
 CHAPTER = Path(__file__).parents[2] / "notebooks" / "05_training_loop.ipynb"
 GRID = ["epochs=1", "learning_rate=1e-3,3e-3", "batch_size=32,64"]

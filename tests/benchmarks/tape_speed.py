@@ -11,7 +11,6 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -19,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from training_steps import BATCH_SIZE, rounds, times
 
 from tapecourse import tape
-from tapecourse.sources import read_arrays
+from tapecourse.support.data import read_arrays
 
 LENGTHS = [1_000, 3_000, 10_000, 30_000, 100_000]
 HIDDEN = 64

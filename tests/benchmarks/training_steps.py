@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import keras
 import numpy as np
 import pandas as pd

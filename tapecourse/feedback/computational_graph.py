@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect, returned
+from tapecourse.feedback.core import NotRight, as_numbers, call, exercise, expect, returned
 from tapecourse.graph import Node
 
 

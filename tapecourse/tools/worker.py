@@ -5,9 +5,9 @@ import time
 import uuid
 from pathlib import Path
 
-from tapecourse.checks import ClearError
-from tapecourse.run import Value, run_notebook
-from tapecourse.sweeps.folder import read_json
+from tapecourse.support.errors import ClearError
+from tapecourse.tools.run import Value, run_notebook
+from tapecourse.tools.folder import read_json
 
 __all__ = ["attempt", "first_line"]
 

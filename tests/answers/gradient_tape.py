@@ -4,7 +4,6 @@ import numpy as np
 from answers import right, wrong
 from scipy.special import xlogy
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import tensorflow as tf
 
 # 4.1: which are None?

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import tensorflow as tf
 import keras
 
-from tapecourse.exercises.core import NotRight, as_numbers, call, exercise, expect, returned
+from tapecourse.feedback.core import NotRight, as_numbers, call, exercise, expect, returned
 
 
 @exercise(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tapecourse.differentiation import Dual
-from tapecourse.exercises.core import (
+from tapecourse.feedback.core import (
     NotRight,
     as_numbers,
     call,

@@ -118,7 +118,7 @@ def error_output(problem: str) -> NotebookNode:
 
 
 def settle(check: NotebookNode) -> None:
-    """Let a check's points be what `tapecourse.exercises` said, and nothing else.
+    """Let a check's points be what `tapecourse.feedback` said, and nothing else.
 
     nbgrader gives full points to a check without a result, and none to one that logged to stderr.
     """

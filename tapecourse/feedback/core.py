@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from IPython import get_ipython
 
-from tapecourse.checks import ClearError, InputError
+from tapecourse.support.errors import ClearError, InputError
 
 __all__ = [
     "Exercise",
@@ -47,10 +47,10 @@ __all__ = [
 
 MODULES = {
     "1": "differentiation",
-    "2": "graph",
-    "3": "tape",
-    "4": "gradients",
-    "5": "training",
+    "2": "computational_graph",
+    "3": "build_a_tape",
+    "4": "gradient_tape",
+    "5": "training_loop",
 }
 NOT_OWN = Path(__file__).parent.parent, Path(sysconfig.get_path("stdlib"))
 LONGEST_LINE = 110  # characters: what fits into a line below a cell
@@ -167,7 +167,7 @@ def exercises_of(chapter: str) -> list[Exercise]:
     """
     if chapter not in MODULES:
         raise InputError("chapter", chapter, f"one of {', '.join(MODULES)} is needed.")
-    importlib.import_module(f"tapecourse.exercises.{MODULES[chapter]}")
+    importlib.import_module(f"tapecourse.feedback.{MODULES[chapter]}")
     return [found for number, found in exercises.items() if number.split(".")[0] == chapter]
 
 

@@ -7,10 +7,9 @@ from unittest.mock import patch
 
 import numpy as np
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import tensorflow as tf
 
-from tapecourse.exercises.core import NotRight, as_letters, as_numbers, call, exercise, expect
+from tapecourse.feedback.core import NotRight, as_letters, as_numbers, call, exercise, expect
 
 PROGRAMS = "abcdefgh"
 NONE = set("acefg")

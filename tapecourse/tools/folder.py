@@ -26,8 +26,9 @@ from pathlib import Path
 
 import nbformat
 
-from tapecourse.checks import ClearError, InputError
-from tapecourse.sweeps.grid import ENDS, Run
+from tapecourse.support.errors import ClearError, InputError
+from tapecourse.tools.grid import ENDS, Run
+from tapecourse.tools.run import flatten
 
 __all__ = [
     "UNFINISHED",
@@ -164,15 +165,6 @@ def write_summary(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
     writer.writerows(parameters | metrics | ends for parameters, metrics, ends in rows)
     readable = text.getvalue().encode("utf-8", "backslashreplace").decode()  # no lone surrogates
     write_whole(out / "summary.csv", readable)
-
-
-def flatten(metrics: dict, prefix: str = "") -> dict:
-    """Return nested metrics as one mapping: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
-    flat = {}
-    for key, value in metrics.items():
-        inner = isinstance(value, dict)
-        flat |= flatten(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return flat
 
 
 def keep(out: Path, run: Run, folder: Path, record: dict) -> dict:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tapecourse.exercises.core import (
+from tapecourse.feedback.core import (
     NotRight,
     as_letters,
     as_numbers,

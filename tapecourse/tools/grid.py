@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import yaml
 
-from tapecourse.checks import InputError
-from tapecourse.run import Value, known_parameters, typed_value
+from tapecourse.support.errors import InputError
+from tapecourse.tools.run import Value, known_parameters, typed_value
 
 __all__ = ["ENDS", "Run", "make_runs", "read_grid", "type_grid"]
 
@@ -27,28 +27,25 @@ class Run(NamedTuple):
     parameters: dict[str, Value]
 
 
-def read_grid(given: list[str], path: str | None = None) -> dict[str, list]:
-    """Read the grid from ``NAME=VALUE,VALUE`` texts and a YAML file; their names may not overlap.
+def read_grid(given: list[tuple[str, str]], path: str | None = None) -> dict[str, list]:
+    """Read the grid from pairs of a NAME and ``VALUE,VALUE``, and from a YAML file.
 
     Raises
     ------
     InputError
-        A text or the file is not of that form, a name comes twice, or there is none at all.
+        Values or the file are not of that form, a name comes twice, or there is none at all.
     """
     grid = read_grid_file(path) if path else {}
-    for text in given:
-        if not is_unicode(text):
-            raise InputError("--grid", text, "this is no UTF-8.")
-        name, _, values = text.partition("=")
-        if not name or not values:
-            raise InputError("--grid", text, "NAME=VALUE,VALUE,... is needed.")
+    for name, values in given:
+        if not is_unicode(name + values):
+            raise InputError("-p", f"{name} {values}", "this is no UTF-8.")
         if name in grid:
-            raise InputError("--grid", name, "this parameter is given twice.")
+            raise InputError("-p", name, "this parameter is given twice.")
         grid[name] = [value.strip() for value in values.split(",")]
         if "" in grid[name]:
-            raise InputError("--grid", text, "there is nothing between two of the commas.")
+            raise InputError("-p", f"{name} {values}", "a value is missing: VALUE,VALUE,...")
     if not grid:
-        raise InputError("--grid", "", "at least one parameter is needed: NAME=VALUE,VALUE,...")
+        raise InputError("-p", "", "at least one parameter is needed: -p NAME VALUE,VALUE,...")
     return grid
 
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from tapecourse.checks import InputError
+from tapecourse.support.errors import InputError
+from tapecourse.support.parameters import Rule
 
-__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "read_arrays"]
+__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "data_set", "read_arrays"]
 
 NAMED_SOURCES = ("mnist_5k", "mnist", "fashion_mnist")
 FASHION_NAMES = (
@@ -27,6 +28,16 @@ class Arrays(NamedTuple):
     y_test: np.ndarray
 
 
+def data_set() -> Rule:
+    """Allow what `read_arrays` takes; a file is read, but nothing is downloaded."""
+
+    def check(name: str, value: object) -> None:
+        if not isinstance(value, str) or value not in NAMED_SOURCES:
+            read_arrays(value)
+
+    return check
+
+
 def read_arrays(dataset: str) -> Arrays:
     """Read a data set.
 
@@ -42,11 +53,13 @@ def read_arrays(dataset: str) -> Arrays:
     InputError
         The name is unknown, the download failed, or the file is missing or malformed.
     """
+    if not isinstance(dataset, str):
+        raise InputError("dataset", dataset, "a text in quotes is needed.")
     if dataset == "mnist_5k":
         return _bundled()
     if dataset in NAMED_SOURCES:
         return _downloaded(dataset)
-    if isinstance(dataset, str) and dataset.endswith(".npz"):
+    if dataset.endswith(".npz"):
         return _file(dataset)
     names = ", ".join(map(repr, NAMED_SOURCES))
     raise InputError("dataset", dataset, f"one of {names} or the path of an .npz file is needed.")

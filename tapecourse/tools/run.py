@@ -1,10 +1,9 @@
-"""Runs a notebook with papermill: ``python -m tapecourse.run NOTEBOOK FOLDER -p NAME VALUE ...``.
+"""Runs a notebook with papermill: ``tapecourse run NOTEBOOK -p NAME VALUE --out FOLDER``.
 
 papermill alone only warns of a parameter that the notebook doesn't have, and shows a failure as a
 long traceback. Here both are one clear message. `make train` is this.
 """
 
-import argparse
 import io
 import os
 import re
@@ -21,13 +20,16 @@ from papermill.exceptions import PapermillExecutionError
 from tenacity import Retrying, retry_if_exception_message, stop_after_attempt
 from tqdm.auto import tqdm
 
-from tapecourse.checks import ClearError, InputError, check_folder
+from tapecourse.support.errors import ClearError, InputError
+from tapecourse.support.parameters import make_folder
 
 __all__ = [
+    "Refused",
     "RunFailed",
+    "flatten",
     "known_parameters",
-    "main",
     "read_results",
+    "run",
     "run_notebook",
     "stderr_into",
     "typed_parameters",
@@ -48,6 +50,13 @@ try_three_kernels = Retrying(
 
 class RunFailed(ClearError):
     """A cell of the notebook raised an error, or its kernel died or never started."""
+
+
+class Refused(InputError):
+    """The notebook itself refused a parameter."""
+
+    def __init__(self, message: str):
+        ClearError.__init__(self, message)
 
 
 def known_parameters(notebook: str) -> dict[str, dict]:
@@ -134,7 +143,7 @@ def last_words(log: BinaryIO, folder: str) -> str:
     lines = log.read().decode(errors="replace").splitlines()
     lines = [line for line in lines if line.strip() and "[IPKernelApp]" not in line]
     if not lines:
-        return "it left no word. Did code crash outside Python, or did memory run out?"
+        return "it wrote no message. Did code crash outside Python, or did memory run out?"
     Path(folder, "kernel.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
     fatal = [line for line in lines if line.startswith("Fatal Python error")]
     return (fatal or lines)[-1]
@@ -157,10 +166,12 @@ def run_notebook(
     ------
     InputError
         The folder can't be written, or holds the notebook itself.
+    Refused
+        The notebook's own check refused a parameter.
     RunFailed
-        A cell raised an error, or the kernel died; the executed copy shows where.
+        A cell raised another error, or the kernel died; the executed copy shows where.
     """
-    check_folder("folder", folder)
+    make_folder("folder", folder)
     executed = Path(folder, Path(notebook).name)
     if executed.resolve() == Path(notebook).resolve():
         raise InputError("folder", folder, "another folder than the notebook's own is needed.")
@@ -179,51 +190,65 @@ def run_notebook(
                 stdout_file=EpochLines() if show_progress else None,
             )
         except PapermillExecutionError as error:
+            if error.ename == "InputError":  # of the notebook's check of its parameters
+                raise Refused(error.evalue) from None
             problem = f"{error.ename}: {error.evalue.strip()}"
         except RuntimeError as error:  # of nbclient: its kernel died, or never answered
             problem = f"{error}: {last_words(log, folder)}"
     raise RunFailed(f"{problem}\nThe notebook up to there: {executed}")
 
 
-def read_results(executed: nbformat.NotebookNode) -> dict | None:
-    """Return what the cell tagged `results` emitted as JSON, or None without such a cell."""
+def read_results(executed: nbformat.NotebookNode) -> dict:
+    """Return what the cell tagged `results` emitted as JSON; nothing without such a cell."""
     for cell in executed.cells:
         if "results" in cell.metadata.get("tags", []):
-            return cell.outputs[0].data["application/json"]
-    return None
+            for output in cell.get("outputs", []):
+                if "application/json" in output.get("data", {}):
+                    return output.data["application/json"]
+    return {}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a notebook from the command line; return 0, or 1 after one clear message."""
-    parser = argparse.ArgumentParser(prog="tapecourse.run", description="Run a notebook.")
-    parser.add_argument("notebook", help="path of the notebook")
-    parser.add_argument("folder", help="folder for the executed notebook and all that it writes")
-    parser.add_argument(
-        "-p",
-        dest="given",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="set a parameter of the notebook",
-    )
-    options = parser.parse_args(arguments)
+def flatten(metrics: dict, prefix: str = "") -> dict:
+    """Return nested metrics as one mapping: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
+    flat = {}
+    for key, value in metrics.items():
+        inner = isinstance(value, dict)
+        flat |= flatten(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat
+
+
+def print_metrics(results: dict) -> None:
+    """Print the numbers below ``metrics``, where the notebook has them."""
+    for name, value in flatten(results.get("metrics", {})).items():
+        print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}")
+
+
+def run(notebook: str, given: list[tuple[str, str]], folder: str | None = None) -> bool:
+    """Run a notebook once, print its metrics, and return True.
+
+    Parameters
+    ----------
+    notebook : str
+        Path of the notebook.
+    given : pairs of a parameter's name and its value as text
+    folder : str, optional
+        For the executed notebook and all that it writes; by default runs/ and its name.
+
+    Raises
+    ------
+    InputError
+        Something given is wrong; the notebook's own checks say so too.
+    RunFailed
+        A cell raised another error, or the kernel died.
+    """
+    parameters = typed_parameters(notebook, given)
+    folder = folder or str(Path("runs", Path(notebook).stem))
+    print(f"Running {notebook}. The bar counts its cells.", flush=True)
     try:
-        parameters = typed_parameters(options.notebook, options.given)
-        print(f"Running {options.notebook}. The bar counts its cells.")
-        executed = run_notebook(options.notebook, options.folder, parameters)
-    except ClearError as error:
-        print(error, file=sys.stderr)
-        return 1
+        executed = run_notebook(notebook, folder, parameters)
     except KeyboardInterrupt:
-        print(f"\nInterrupted. What was recorded is in {options.folder}.", file=sys.stderr)
-        return 1
-    results = read_results(executed)
-    if results:
-        print(f"Test accuracy: {results['metrics']['test_accuracy']:.2%}")
-    print("Look at:", *sorted(map(str, Path(options.folder).iterdir())), sep="\n  ")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        print(f"\nWhat was recorded is in {folder}.", file=sys.stderr)
+        raise
+    print_metrics(read_results(executed))
+    print("Look at:", *sorted(map(str, Path(folder).iterdir())), sep="\n  ")
+    return True

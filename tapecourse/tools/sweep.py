@@ -1,10 +1,9 @@
-"""Runs a notebook over a grid: ``tapecourse sweep NOTEBOOK --grid NAME=VALUE,VALUE --out FOLDER``.
+"""Runs a notebook over a grid: ``tapecourse sweep NOTEBOOK -p NAME VALUE,VALUE --out FOLDER``.
 
 papermill executes each run, in a worker process of dask.distributed: on this machine, or on any
-cluster whose workers see the same files. `tapecourse.sweeps.folder` says what it leaves where.
+cluster whose workers see the same files. `tapecourse.tools.folder` says what it leaves where.
 """
 
-import argparse
 import itertools
 import json
 import os
@@ -21,9 +20,10 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from tapecourse.checks import ClearError, InputError, check_folder
-from tapecourse.run import RunFailed, run_notebook, stderr_into
-from tapecourse.sweeps.folder import (
+from tapecourse.support.errors import ClearError, InputError
+from tapecourse.support.parameters import make_folder
+from tapecourse.tools.run import Refused, RunFailed, run_notebook, stderr_into
+from tapecourse.tools.folder import (
     UNFINISHED,
     check_same_sweep,
     check_whole,
@@ -35,11 +35,11 @@ from tapecourse.sweeps.folder import (
     write_summary,
     write_whole,
 )
-from tapecourse.sweeps.grid import Run, make_runs, read_grid, type_grid
-from tapecourse.sweeps.interrupts import interrupts
-from tapecourse.sweeps.worker import attempt, first_line
+from tapecourse.tools.grid import Run, make_runs, type_grid
+from tapecourse.tools.interrupts import interrupts
+from tapecourse.tools.worker import attempt, first_line
 
-__all__ = ["main", "sweep"]
+__all__ = ["sweep"]
 
 REPORT = "09_compare_runs.ipynb"
 THREADS = (
@@ -153,7 +153,7 @@ def worker_problem_in(out: Path) -> Callable[[], str]:
 
     def problem() -> str:
         try:
-            import tapecourse.sweeps.worker  # noqa: F401
+            import tapecourse.tools.worker  # noqa: F401
         except ImportError as error:
             return f"lacks this version of the course ({error})."
         return (
@@ -190,8 +190,8 @@ def do_runs(
                     bar.set_postfix(failed=failed, refresh=False)
                     bar.update()
             except (OSError, CancelledError) as error:
-                problem = "The connection to dask's scheduler is lost. The same command goes on."
-                raise ClearError(problem) from error
+                problem = "The connection to dask's scheduler is lost."
+                raise ClearError(f"{problem} To continue, run the same command again.") from error
 
 
 def not_done(runs: list[Run], records: dict[str, dict]) -> list[Run]:
@@ -211,7 +211,7 @@ def write_report(notebook: str, out: Path) -> None:
     with clear_write_errors(out):
         try:
             run_notebook(str(report), str(executed.parent), {"sweep_dir": str(out)})
-        except RunFailed as error:
+        except (RunFailed, Refused) as error:
             print(f"The report failed: {first_line(str(error))}", file=sys.stderr)
         if executed.exists():
             os.replace(executed, out / "report.ipynb")
@@ -249,7 +249,7 @@ def sweep(
     if dry_run:
         print_runs(runs, read_records(folder))
         return True
-    check_folder("--out", out)
+    make_folder("--out", out)
     try:
         with FileLock(folder / "sweep.lock", timeout=0):
             return locked_sweep(notebook, grid, folder, workers or CPU_COUNT, scheduler)
@@ -328,44 +328,6 @@ def print_result(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "failed", "missing"))
     print(f"{len(runs)} runs: {counts}.")
     if set(states) != {"done"}:
-        print("The same command does what is not done.")
+        print("To do what is missing, run the same command again.")
     places = [out / "summary.csv", out / "report.ipynb", out / "failed"]
     print("Look at:", *(f"{place}" for place in places if place.exists()), sep="\n  ")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 0 if all succeeded, 1 if not, and 2 if what was given is wrong."""
-    parser = argparse.ArgumentParser(prog="tapecourse", description="Tools of the course.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("sweep", help="run a notebook over a grid of parameters")
-    command.add_argument("notebook", help="path of the notebook")
-    command.add_argument(
-        "--grid",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE,VALUE",
-        help="a parameter and its values; once for each parameter",
-    )
-    command.add_argument("--grid-file", metavar="FILE", help="YAML lines NAME: [VALUE, VALUE]")
-    command.add_argument("--out", required=True, metavar="FOLDER", help="folder for all runs")
-    where = command.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=int, help="runs at once, by default one for each core")
-    where.add_argument("--scheduler", metavar="ADDRESS", help="a running dask scheduler")
-    command.add_argument("--dry-run", action="store_true", help="only print the runs")
-    options = parser.parse_args(arguments)
-    try:
-        succeeded = sweep(
-            options.notebook,
-            read_grid(options.grid, options.grid_file),
-            options.out,
-            workers=options.workers,
-            scheduler=options.scheduler,
-            dry_run=options.dry_run,
-        )
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (ClearError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0 if succeeded else 1

@@ -1,6 +1,5 @@
 """Layers that compute what Keras's do, faster."""
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import keras
 import tensorflow as tf
 

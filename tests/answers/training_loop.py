@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from answers import right, wrong
 
-import tapecourse.quiet  # noqa: F401  first, so that TensorFlow starts without its log
 import keras
 import tensorflow as tf
 

@@ -1,0 +1,40 @@
+"""Errors whose message says all: a notebook shows it without a traceback."""
+
+__all__ = [
+    "ClearError",
+    "GradientError",
+    "GraphError",
+    "InputError",
+    "LossNotFinite",
+    "TapeError",
+]
+
+
+class ClearError(Exception):
+    """An error whose message says all. A notebook shows it without the traceback."""
+
+    def _render_traceback_(self) -> list[str]:  # what IPython calls to show an exception
+        return [f"{type(self).__name__}: {self}"]
+
+
+class InputError(ClearError, ValueError):
+    """Something that the user gave is wrong; the message says what, and what is allowed."""
+
+    def __init__(self, name: str, value: object, allowed: str):
+        super().__init__(f"{name} = {value!r}: {allowed}")
+
+
+class GraphError(ClearError):
+    """A list of nodes is not a graph in an order of evaluation. Chapter 02."""
+
+
+class TapeError(ClearError):
+    """A tape or an operation was used in a way that has no gradient. Chapter 03."""
+
+
+class GradientError(ClearError):
+    """A gradient can't be computed as asked. Chapter 04."""
+
+
+class LossNotFinite(ClearError):
+    """A training loss became infinite or not a number."""

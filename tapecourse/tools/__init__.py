@@ -1,0 +1,7 @@
+"""The command line ``tapecourse``.
+
+`command` reads it. `run` does one run of a notebook, and `sweep` many: `grid` says which,
+`worker` does one of them, `folder` keeps what came of it, `interrupts` says when Ctrl-C may come.
+`grade` grades submissions, with what `nbgrader_steps` adds to nbgrader; `export` writes what is
+derived from notebooks.
+"""

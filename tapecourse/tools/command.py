@@ -1,0 +1,184 @@
+"""The command line: ``tapecourse run | sweep | grade | export``.
+
+The exit status is 0 if all is well, 1 if something ran and failed, 2 if what was given is wrong.
+"""
+
+import argparse
+import sys
+
+from tapecourse.support.errors import ClearError, InputError
+from tapecourse.tools.interrupts import interrupts
+
+__all__ = ["main"]
+
+COURSE = "notebooks/05_training_loop.ipynb"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks for.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The words behind ``tapecourse``; by default the process's own.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parameters, rest = take_parameters(arguments)
+    try:
+        options = make_parser().parse_args(rest)
+        if parameters and not hasattr(options, "parameters"):
+            raise InputError("-p", parameters[0][0], f"{options.command} takes no parameters.")
+        options.parameters = parameters
+        return 0 if options.do(options) else 1
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (ClearError, OSError) as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Interrupted. To continue, run the same command again.", file=sys.stderr)
+    return 1
+
+
+def take_parameters(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Take each ``-p NAME VALUE`` out of the arguments: argparse would refuse a value of -1e-3."""
+    parameters, rest = [], list(arguments)
+    while "-p" in rest[:-2]:
+        at = rest.index("-p")
+        parameters.append((rest[at + 1], rest[at + 2]))
+        del rest[at : at + 3]
+    return parameters, rest
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="tapecourse", description="Tools of the course.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_run(commands)
+    add_sweep(commands)
+    add_grade(commands)
+    add_export(commands)
+    return parser
+
+
+def add_command(commands, name: str, what: str, example: str) -> argparse.ArgumentParser:
+    """Add a command with its help."""
+    return commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_parameters(command: argparse.ArgumentParser, value: str, what: str) -> None:
+    command.add_argument(
+        "-p", dest="parameters", nargs=2, action="append", metavar=("NAME", value), help=what
+    )
+
+
+def add_run(commands) -> None:
+    """Describe ``tapecourse run``."""
+    command = add_command(
+        commands,
+        "run",
+        "run a notebook once, with parameters of your own",
+        f"tapecourse run {COURSE} -p epochs 3 -p learning_rate 1e-3 --out runs/slow",
+    )
+    command.add_argument("notebook", help="path of a notebook that has a parameters cell")
+    add_parameters(command, "VALUE", "set a parameter of the notebook")
+    command.add_argument(
+        "--out", metavar="FOLDER", help="folder for what it writes, by default runs/NOTEBOOK"
+    )
+    command.set_defaults(do=do_run)
+
+
+def do_run(options: argparse.Namespace) -> bool:
+    """Run a notebook, and print what came of it."""
+    from tapecourse.tools.run import run
+
+    return run(options.notebook, options.parameters, options.out)
+
+
+def add_sweep(commands) -> None:
+    """Describe ``tapecourse sweep``."""
+    command = add_command(
+        commands,
+        "sweep",
+        "run a notebook for all combinations of some values, several at a time",
+        f"tapecourse sweep {COURSE} -p learning_rate 1e-3,3e-3 -p seed 0,1,2 --out runs/rates",
+    )
+    command.add_argument("notebook", help="path of a notebook that has a parameters cell")
+    add_parameters(command, "VALUE,VALUE", "a parameter and its values")
+    command.add_argument("--grid-file", metavar="FILE", help="YAML lines NAME: [VALUE, VALUE]")
+    command.add_argument("--out", required=True, metavar="FOLDER", help="folder for all runs")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, help="runs at once, by default one for each core")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="a running dask scheduler")
+    command.add_argument("--dry-run", action="store_true", help="only print the runs")
+    command.set_defaults(do=do_sweep)
+
+
+def do_sweep(options: argparse.Namespace) -> bool:
+    """Run a notebook over a grid."""
+    with interrupts(allowed=False):  # nor to the threads that the libraries start
+        from tapecourse.tools.grid import read_grid
+        from tapecourse.tools.sweep import sweep
+    return sweep(
+        options.notebook,
+        read_grid(options.parameters, options.grid_file),
+        options.out,
+        workers=options.workers,
+        scheduler=options.scheduler,
+        dry_run=options.dry_run,
+    )
+
+
+def add_grade(commands) -> None:
+    """Describe ``tapecourse grade``."""
+    command = add_command(
+        commands,
+        "grade",
+        "grade a folder of submitted exercise notebooks",
+        "tapecourse grade path/to/submissions --out runs/grading",
+    )
+    command.add_argument("submissions", help="folder with a notebook or a folder for each learner")
+    command.add_argument("--out", required=True, metavar="FOLDER", help="folder for the grades")
+    command.set_defaults(do=do_grade)
+
+
+def do_grade(options: argparse.Namespace) -> bool:
+    """Grade submissions."""
+    from tapecourse.tools.grade import grade
+
+    return grade(options.submissions, options.out)
+
+
+def add_export(commands) -> None:
+    """Describe ``tapecourse export``."""
+    command = add_command(
+        commands,
+        "export",
+        "write what is derived from the notebooks: modules, exercises, README's figure",
+        "tapecourse export --check",
+    )
+    command.add_argument(
+        "what", nargs="?", choices=["modules", "exercises"], help="only these, by default all"
+    )
+    command.add_argument(
+        "--check", action="store_true", help="write nothing, and name the files that are stale"
+    )
+    command.set_defaults(do=do_export)
+
+
+def do_export(options: argparse.Namespace) -> bool:
+    """Write the derived files, or name the stale ones."""
+    from tapecourse.tools.export import export, report_stale
+
+    return report_stale() if options.check else export(options.what)
