@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tapecourse.support.errors import InputError
-from tapecourse.support.parameters import Rule
 
-__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "data_set", "read_arrays"]
+__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "DataSet", "read_arrays"]
 
 NAMED_SOURCES = ("mnist_5k", "mnist", "fashion_mnist")
 FASHION_NAMES = (
@@ -27,14 +26,13 @@ class Arrays(NamedTuple):
     y_test: np.ndarray
 
 
-def data_set() -> Rule:
-    """Allow what `read_arrays` takes; a file is read, but nothing is downloaded."""
+class DataSet:
+    """A data set that `read_arrays` takes; a file is read, but nothing is downloaded."""
 
-    def check(name: str, value: object) -> None:
+    def check(self, name: str, value: object) -> None:
+        """Refuse anything else."""
         if not isinstance(value, str) or value not in NAMED_SOURCES:
             read_arrays(value)
-
-    return check
 
 
 def read_arrays(dataset: str) -> Arrays:
