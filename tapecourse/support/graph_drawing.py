@@ -22,7 +22,7 @@ from matplotlib.textpath import TextPath
 
 from tapecourse.support.errors import GraphError
 
-__all__ = ["GraphNode", "draw_graph", "show_value"]
+__all__ = ["GraphNode", "draw_graph", "node_lines", "show_value"]
 
 HEIGHT = 0.7  # of a box, in inches, as all lengths below
 

@@ -38,7 +38,7 @@ def set_up(shell: Any) -> None:
 
 def quiet_tensorflow() -> None:
     """Keep the log of TensorFlow's start out of stderr, once it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # from then on: errors only
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are Python exceptions as well
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, QuietTensorFlow())
 

@@ -1,27 +1,33 @@
 """The check of a notebook's parameters, made before any work is done.
 
 A notebook says what it allows in one line, such as
-``check_parameters(globals(), epochs=integer(1, 100), rate=number(0, 1, open_low=True))``.
+``check_parameters(globals(), epochs=Integer(1, 100), rate=Number(0, 1, open_low=True))``.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from tapecourse.support.errors import InputError
 
 __all__ = [
+    "Choice",
+    "Folder",
+    "Integer",
+    "Number",
     "Rule",
+    "Text",
     "check_parameters",
-    "choice",
-    "folder",
-    "integer",
     "make_folder",
-    "number",
-    "text",
 ]
 
-Rule = Callable[[str, object], None]  # takes a name and a value, raises an InputError
+
+class Rule(Protocol):
+    """What a parameter must be."""
+
+    def check(self, name: str, value: object) -> None:
+        """Raise an InputError unless the parameter `name` may have this value."""
 
 
 def check_parameters(values: Mapping[str, object], **rules: Rule) -> None:
@@ -32,7 +38,7 @@ def check_parameters(values: Mapping[str, object], **rules: Rule) -> None:
     values : mapping
         The parameters by name: a notebook's ``globals()``.
     rules : Rule
-        What each parameter must be: `integer`, `number`, `choice`, `text`, `folder`, or another.
+        What each parameter must be.
 
     Raises
     ------
@@ -40,64 +46,82 @@ def check_parameters(values: Mapping[str, object], **rules: Rule) -> None:
         A value breaks its rule; the message names the parameter, the value and what is allowed.
     """
     for name, rule in rules.items():
-        rule(name, values[name])
+        rule.check(name, values[name])
 
 
-def integer(low: int, high: int | None = None) -> Rule:
-    """Allow an integer from `low` to `high` (None: no upper limit)."""
+class Integer:
+    """An integer from `low` to `high` (None: no upper limit)."""
 
-    def check(name: str, value: object) -> None:
+    def __init__(self, low: int, high: int | None = None):
+        self.low, self.high = low, high
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse anything else."""
         is_integer = isinstance(value, int) and not isinstance(value, bool)
-        if not is_integer or value < low or (high is not None and value > high):
-            limits = f"{low} or more" if high is None else f"{low} to {high}"
-            raise InputError(name, value, f"an integer is needed, {limits}.")
+        if not is_integer or not self.low <= value <= (value if self.high is None else self.high):
+            limits = (
+                f"of {self.low} or more"
+                if self.high is None
+                else f"from {self.low} to {self.high}"
+            )
+            raise InputError(name, value, f"an integer {limits} is needed.")
 
-    return check
 
+class Number:
+    """A number from `low` to `high`; an open end is itself not allowed."""
 
-def number(low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> Rule:
-    """Allow a number from `low` to `high`; an open end is itself not allowed."""
+    def __init__(
+        self, low: float, high: float, *, open_low: bool = False, open_high: bool = False
+    ):
+        self.low, self.high, self.open_low, self.open_high = low, high, open_low, open_high
 
-    def check(name: str, value: object) -> None:
+    def check(self, name: str, value: object) -> None:
+        """Refuse anything else."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        inside = is_number and low <= value <= high  # false for NaN
-        if not inside or (open_low and value == low) or (open_high and value == high):
-            lower = f"above {low}" if open_low else f"from {low}"
-            upper = f"below {high}" if open_high else f"to {high}"
-            raise InputError(name, value, f"a number is needed, {lower}, {upper}.")
+        inside = is_number and self.low <= value <= self.high  # false for NaN
+        at_low, at_high = value == self.low, value == self.high
+        if not inside or (self.open_low and at_low) or (self.open_high and at_high):
+            raise InputError(name, value, f"a number {self.limits()} is needed.")
 
-    return check
-
-
-def choice(*choices: str) -> Rule:
-    """Allow one of `choices`."""
-
-    def check(name: str, value: object) -> None:
-        if not isinstance(value, str) or value not in choices:
-            raise InputError(name, value, f"one of {', '.join(map(repr, choices))} is needed.")
-
-    return check
+    def limits(self) -> str:
+        """Say what is allowed."""
+        if not (self.open_low or self.open_high):
+            return f"from {self.low} to {self.high}"
+        lower = f"above {self.low}" if self.open_low else f"of at least {self.low}"
+        upper = f"below {self.high}" if self.open_high else f"at most {self.high}"
+        return f"{lower} and {upper}"
 
 
-def text() -> Rule:
-    """Allow a string."""
+class Choice:
+    """One of some texts."""
 
-    def check(name: str, value: object) -> None:
+    def __init__(self, *choices: str):
+        self.choices = choices
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse anything else."""
+        if not isinstance(value, str) or value not in self.choices:
+            allowed = ", ".join(map(repr, self.choices))
+            raise InputError(name, value, f"one of {allowed} is needed.")
+
+
+class Text:
+    """A string."""
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse anything else."""
         if not isinstance(value, str):
             raise InputError(name, value, "a text in quotes is needed.")
 
-    return check
 
+class Folder(Text):
+    """A folder that can be written, which is made if need be; or an empty text: no folder."""
 
-def folder() -> Rule:
-    """Allow a folder that can be written, and make it if need be; or an empty text: no folder."""
-
-    def check(name: str, value: object) -> None:
-        text()(name, value)
+    def check(self, name: str, value: object) -> None:
+        """Refuse anything else."""
+        super().check(name, value)
         if value:
             make_folder(name, str(value))
-
-    return check
 
 
 def make_folder(name: str, path: str) -> None:

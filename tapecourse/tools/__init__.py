@@ -5,3 +5,8 @@
 `grade` grades submissions, with what `nbgrader_steps` adds to nbgrader; `export` writes what is
 derived from notebooks.
 """
+
+import sys
+
+# jsonschema would take 1.5 s to compile its grammar of web addresses, whenever nbformat is loaded.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]

@@ -15,7 +15,14 @@ from nbdev.export import nb_export
 
 from tapecourse.support.errors import ClearError, InputError
 
-__all__ = ["export", "export_exercises", "export_figure", "export_modules", "stale_files"]
+__all__ = [
+    "copy_course",
+    "export",
+    "export_exercises",
+    "export_figure",
+    "export_modules",
+    "stale_files",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("notebooks", "solutions", "nbgrader_config.py")
@@ -78,17 +85,22 @@ def export_exercises(root: Path) -> None:
 def stale_files(root: Path = ROOT) -> list[str]:
     """Return the derived files that are not what `export` would write now."""
     with tempfile.TemporaryDirectory() as name:
-        copy = Path(name)
-        for source in (*SOURCES, "tapecourse", "exercises"):
-            skipped = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-            if (root / source).is_dir():
-                shutil.copytree(root / source, copy / source, ignore=skipped)
-            else:
-                shutil.copy(root / source, copy / source)
-        export(root=copy)
-        shutil.rmtree(copy / "runs", ignore_errors=True)  # nbgrader's gradebook
-        files = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file())
-        return [str(file) for file in files if not same(root / file, copy / file)]
+        fresh = Path(name)
+        copy_course(root, fresh)
+        export(root=fresh)
+        shutil.rmtree(fresh / "runs")  # nbgrader's gradebook
+        files = sorted(path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file())
+        return [str(file) for file in files if not same(root / file, fresh / file)]
+
+
+def copy_course(root: Path, copy: Path) -> None:
+    """Copy what `export` reads and writes into the folder `copy`."""
+    skipped = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    for source in (*SOURCES, "tapecourse"):
+        if (root / source).is_dir():
+            shutil.copytree(root / source, copy / source, ignore=skipped)
+        else:
+            shutil.copy(root / source, copy / source)
 
 
 def same(a: Path, b: Path) -> bool:

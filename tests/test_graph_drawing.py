@@ -1,4 +1,4 @@
-"""The drawings of chapter 02: the layout, what stands where, and what is refused."""
+"""The drawings of graphs: the layout, what stands where, and what is refused."""
 
 import itertools
 import random
@@ -12,11 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.transforms import Bbox
 
-import tapecourse.support.figures
-from tapecourse.support.errors import ClearError
-from tapecourse.graph import (
-    GraphError,
-    Node,
+from tapecourse.graph import Node
+from tapecourse.support.errors import ClearError, GraphError
+from tapecourse.support.graph_drawing import (
     arrange,
     crossings,
     draw_graph,
@@ -281,7 +279,7 @@ def look():
     """As in the chapters, but never in a window."""
     backend = plt.get_backend()
     plt.switch_backend("agg")
-    with plt.style.context("tapecourse.course"):
+    with plt.style.context("tapecourse.support.course"):
         yield
     plt.switch_backend(backend)
 
@@ -548,19 +546,3 @@ def test_what_is_no_graph_is_refused(nodes, message):
         draw_graph(nodes)
     assert plt.get_fignums() == figures
     assert issubclass(GraphError, ClearError)
-
-
-# --- the slider
-
-
-@pytest.mark.parametrize("name, shown", [(None, False), ("", True), ("02_graph.ipynb", True)])
-def test_slider_is_shown_where_someone_can_move_it(monkeypatch, name, shown):
-    calls = []
-    monkeypatch.setattr(
-        tapecourse.support.figures, "interact", lambda *args, **kw: calls.append((args, kw))
-    )
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    if name is not None:
-        monkeypatch.setenv("JPY_SESSION_NAME", name)
-    assert tapecourse.support.figures.offer_slider(print, step=(0, 4), depth=(1, 2)) is None
-    assert calls == ([((print,), {"step": (0, 4), "depth": (1, 2)})] if shown else [])
