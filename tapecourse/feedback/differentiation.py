@@ -47,7 +47,7 @@ def gradient(answer: Callable) -> None:
     ]
     mistakes = [(misconception, np.stack(pair, axis=1)) for misconception, *pair in pairs]
     right = np.stack([by_x, by_y], axis=1)
-    is_right = np.isclose(found, right, rtol=1e-4).all(axis=0)
+    is_right = np.all(np.isclose(found, right, rtol=1e-4), axis=0)
     otherwise = "one_wrong" if is_right.any() else "value"
     expect(found, right, mistakes, otherwise, name="xy"[int(is_right[0])])
 

@@ -60,7 +60,7 @@ def export(what: str | None = None, root: Path = ROOT) -> bool:
 def export_modules(root: Path) -> None:
     """Write tapecourse/*.py from the cells marked ``#| export`` in notebooks/."""
     for notebook in sorted((root / "notebooks").glob("*.ipynb")):
-        nb_export(notebook, lib_path=root / "tapecourse")
+        nb_export(str(notebook), lib_path=str(root / "tapecourse"))
 
 
 def export_figure(root: Path) -> None:
