@@ -298,7 +298,7 @@ def dot_test(answer: Callable) -> None:
     """(f, pull_back, x) -> whether they fit."""
     x = np.array([0.3, -0.8, 1.1, 0.6])
 
-    def accepts(f, pull_back):
+    def accepts(f: Callable, pull_back: Callable) -> bool:
         result = call(answer, f, pull_back, x)
         if not isinstance(result, bool | np.bool_):
             raise NotRight("no_answer", kind=type(result).__name__)

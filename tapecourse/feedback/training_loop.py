@@ -378,7 +378,7 @@ def smooth(answer: Callable) -> None:
     for window in (3, 5, 1):
         half = window // 2
 
-        def around(before, after, reduce=np.mean):
+        def around(before: int, after: int, reduce: Callable = np.mean) -> np.ndarray:
             return np.array([reduce(losses[max(0, i - before) : i + after + 1]) for i in range(n)])
 
         right, in_place = around(half, half), losses.copy()

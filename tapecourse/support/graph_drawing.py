@@ -194,10 +194,10 @@ def draw_label(axis: Axes, curve: np.ndarray, text: str, taken: list) -> None:
     """Write on the curve where no label is yet, and add the place to `taken`."""
     size = np.array([text_width(text, size=9) + 0.06, 0.18])
 
-    def point(t):
+    def point(t: float) -> np.ndarray:
         return np.array([(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3]) @ curve
 
-    def overlap(place):
+    def overlap(place: np.ndarray) -> float:
         return sum(np.prod(np.maximum((size + s) / 2 - abs(place - p), 0)) for p, s in taken)
 
     place = x, y = min(map(point, (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78)), key=overlap)
