@@ -77,6 +77,13 @@ def test_the_workflow_names_files_that_exist():
         assert (ROOT / name).exists(), name
 
 
+def test_the_changelog_ends_at_the_version():
+    """The version itself stands in pyproject.toml, and nowhere else."""
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    unreleased, latest, *_ = re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)
+    assert (unreleased, latest) == ("Unreleased", PROJECT["version"])
+
+
 def imported_by(source: str) -> set[str]:
     """Names of the top-level modules that a piece of Python imports."""
     names = set()
