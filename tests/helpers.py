@@ -10,8 +10,15 @@ from pathlib import Path
 
 import nbformat
 from conftest import ROOT
+from hypothesis import settings
 
 CHAPTER = ROOT / "notebooks" / "05_training_loop.ipynb"
+THOROUGH = settings.get_current_profile_name() == "thorough"  # see conftest.py
+
+
+def examples(quick: int, thorough: int) -> settings:
+    """Set how many examples Hypothesis tries."""
+    return settings(max_examples=thorough if THOROUGH else quick)
 
 
 def make_notebook(path: Path, *sources: str, parameters: str = "size: int = 1  # a size") -> Path:
