@@ -21,10 +21,17 @@ def examples(quick: int, thorough: int) -> settings:
     return settings(max_examples=thorough if THOROUGH else quick)
 
 
-def make_notebook(path: Path, *sources: str, parameters: str = "size: int = 1  # a size") -> Path:
-    """Write a notebook of a parameters cell and these cells."""
+def make_notebook(
+    path: Path,
+    *sources: str,
+    parameters: str = "size: int = 1  # a size",
+    results: int | None = None,
+) -> Path:
+    """Write a notebook of a parameters cell and these cells; tag one, by its number, `results`."""
     tagged = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
     cells = [tagged, *map(nbformat.v4.new_code_cell, sources)]
+    if results is not None:
+        cells[1 + results].metadata["tags"] = ["results"]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
     return path
