@@ -1,6 +1,7 @@
 """Runs the cells of a notebook in this process: a kernel for each would take seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -28,6 +29,26 @@ class PlainHook(DisplayHook):
         print(format_dict["text/plain"])
 
 
+@contextmanager
+def open_shell() -> Iterator[InteractiveShell]:
+    """Open a shell with an empty namespace, in which figures are drawn as in a kernel."""
+    shell = InteractiveShell.instance(
+        config=Config(HistoryManager={"enabled": False}),
+        user_module=ModuleType("notebook"),
+        displayhook_class=PlainHook,
+    )
+    try:
+        with matplotlib.rc_context():
+            plt.switch_backend(INLINE)
+            configure_inline_support(shell, INLINE)
+            select_figure_formats(shell, {"png"}, bbox_inches="tight")
+            yield shell
+    finally:
+        plt.close("all")
+        plt.switch_backend("agg")
+        InteractiveShell.clear_instance()
+
+
 def run_cells(
     path: Path, parameters: Mapping[str, object], last: str | None = None
 ) -> dict[str, str]:
@@ -36,27 +57,15 @@ def run_cells(
     What a cell raises is raised; and none may write to stderr, where warnings go.
     """
     texts = {}
-    config = Config(HistoryManager={"enabled": False})
-    shell = InteractiveShell.instance(
-        config=config, user_module=ModuleType("notebook"), displayhook_class=PlainHook
-    )
-    shell.showtraceback = lambda *_, **__: None  # it is raised below
-    try:
-        with matplotlib.rc_context():
-            plt.switch_backend(INLINE)  # as in a kernel: figures are drawn
-            configure_inline_support(shell, INLINE)
-            select_figure_formats(shell, {"png"}, bbox_inches="tight")
-            for cell in nbformat.read(path, as_version=4).cells:
-                if cell.cell_type == "code":
-                    texts[cell.id] = run_cell(shell, cell.source)
-                    if "parameters" in cell.metadata.get("tags", []):
-                        shell.push(dict(parameters))
-                    if cell.id == last:
-                        break
-    finally:
-        plt.close("all")
-        plt.switch_backend("agg")
-        InteractiveShell.clear_instance()
+    with open_shell() as shell:
+        shell.showtraceback = lambda *_, **__: None  # `run_cell` raises it
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                texts[cell.id] = run_cell(shell, cell.source)
+                if "parameters" in cell.metadata.get("tags", []):
+                    shell.push(dict(parameters))
+                if cell.id == last:
+                    break
     return texts
 
 
