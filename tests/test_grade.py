@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from filelock import FileLock
 
+from tapecourse.support.errors import ClearError
 from tapecourse.tools import grade as grading
 from tapecourse.tools.command import main
 from tapecourse.tools.nbgrader_engine import reason, student_id
@@ -50,6 +51,7 @@ def fill(folder, files):
         (f"{FIRST}.ipynb", FIRST),
         (f"{FIRST}_...ipynb", f"{FIRST}_.."),
         (f"{FIRST}_12345678.ipynb", "12345678"),
+        (f"{FIRST}-12345678.ipynb", "12345678"),
         (f"group_12_3_{FIRST}.ipynb", "group_12_3"),
         (f"lovelaceada_123_456_{FIRST}-1.ipynb", "lovelaceada_123"),
         (f"lovelaceada_LATE_123_457_{FIRST}-2.ipynb", "lovelaceada_123"),
@@ -224,7 +226,7 @@ def test_stale_is_a_score_whose_resubmission_cannot_be_graded(place, capsys):
     hand_in(place, ada="5", bob="6")
     run(place, capsys)
     hand_in(place, ada="fail")
-    fill(place / "in", {"bob/x.ipynb": notebook("check-1-1")})
+    fill(place / "in", {"bob/x.ipynb": notebook("check-1-1", text="9")})
     status, said, rows = run(place, capsys)
     assert status == 1 and "0 graded, 0 unchanged, 2 failed." in said
     assert rows == {
@@ -290,6 +292,30 @@ def test_an_interrupt_loses_nothing_and_the_same_command_continues(place, capsys
     hand_in(place, bob="6")
     status, said, _ = run(place, capsys)
     assert status == 0 and "2 graded, 1 unchanged, 0 failed." in said
+
+
+def test_a_solution_that_nbgrader_refuses_ends_it_in_one_line(place, capsys, monkeypatch):
+    def refuse(*arguments):
+        raise ClearError("nbgrader refused it")
+
+    hand_in(place, ada="5")
+    monkeypatch.setattr(grading, "release", refuse)
+    status, said, rows = run(place, capsys)
+    assert status == 1 and said.endswith("\nnbgrader refused it\n")
+    assert rows == {"ada": ("", "failed: not graded yet, run the same command again")}
+
+
+def test_the_table_is_written_after_each_submission(place, capsys, monkeypatch):
+    hand_in(place, ada="5", bob="6")
+    seen, grade_notebook = [], grading.grade_notebook
+
+    def look(*arguments):
+        seen.append((place / "out" / "grades.csv").read_text())
+        return grade_notebook(*arguments)
+
+    monkeypatch.setattr(grading, "grade_notebook", look)
+    run(place, capsys)
+    assert [f"ada,{FIRST},5,11,graded" in table for table in seen] == [False, True]
 
 
 def test_a_lost_page_is_made_anew(place, capsys):

@@ -78,6 +78,11 @@ def make_hostile(notebook):
     cells["check-1-4"].source = "2"  # what a solved check prints
     cells["check-1-4"].metadata.nbgrader.points = 100
     notebook.cells.remove(cells["check-1-5"])
+    [last] = [each.answer for each in exercises_in(HOSTILE) if each.number == "1.6"]
+    cells["answer-1-6"].source += (
+        f"\n\nright = {last}\n\n\ndef {last}(*arguments):\n"
+        "    __import__('logging').warning('a line on stderr')\n    return right(*arguments)"
+    )
     scratch = nbformat.v4.new_code_cell("check = lambda number: 100\nexit()")
     notebook.cells.insert(notebook.cells.index(cells["answer-1-6"]), scratch)
     return notebook

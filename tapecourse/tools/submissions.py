@@ -26,7 +26,7 @@ __all__ = ["Submission", "assignment_of", "find_submissions", "learner_of"]
 CELL_NAME = re.compile(r'"(?:grade_)?id"\s*:\s*"(?:answer|check|task)-(\d+)-\d+')
 MOODLE = re.compile(r"_assignsubmission_.*")
 CANVAS = re.compile(r"([^_]+)_(?:LATE_)?(\d{3,})_\d{3,}_")  # name, learner's and file's numbers
-COPY = r"(?:-\d{1,2}| ?\(\d{1,2}\))?"  # what Canvas and browsers append to a second file
+COPY = r"(?:-\d{1,2}(?!\d)| ?\(\d{1,2}\))?"  # what Canvas and browsers append to a second file
 BETWEEN = " _-"
 
 
