@@ -29,13 +29,13 @@ from tapecourse.support.errors import InputError
 from tapecourse.support.parameters import make_folder
 from tapecourse.tools.nbgrader_engine import grade_notebook, release
 from tapecourse.tools.run import stderr_into
-from tapecourse.tools.submissions import Submission, find_submissions
+from tapecourse.tools.submissions import Submission, find_submissions, readable
 from tapecourse.tools.worker import first_line
 
 __all__ = ["grade"]
 
 ROOT = Path(__file__).resolve().parents[2]
-COLUMNS = ("learner", "assignment", "score", "max_score", "status", "file")
+COLUMNS: list[str] = ["learner", "assignment", "score", "max_score", "status", "file"]
 LOCK = "grade.lock"
 NOT_YET = "not graded yet, run the same command again"
 
@@ -270,15 +270,21 @@ def grade_all(source: Path, folder: Path, grading: Grading, to_do: list[Submissi
         release(course, ROOT / "solutions", sorted({each.assignment for each in to_do}))
         for each in tqdm(to_do, **settings, file=terminal):
             try:
-                *scores, page = grade_notebook(course, *key(each), source / each.path)
+                notebook = source / each.path
+                score, most, page = grade_notebook(course, each.learner, each.assignment, notebook)
             except Exception as error:  # nbgrader raises many kinds, by what is wrong
-                log.write("".join(traceback.format_exception(error)).encode())
-                grading.failures[key(each)] = first_line(str(error))
+                log.write(readable("".join(traceback.format_exception(error))).encode())
+                grading.failures[key(each)] = readable(first_line(str(error)))
             else:
                 keep(page, page_of(folder, each))
-                exercise = grading.exercises[each.assignment]
                 grading.grades[key(each)] = Grade(
-                    *key(each), *scores, each.file, each.digest, exercise
+                    learner=each.learner,
+                    assignment=each.assignment,
+                    score=score,
+                    max_score=most,
+                    file=each.file,
+                    submission=each.digest,
+                    exercise=grading.exercises[each.assignment],
                 )
             write_grades(folder, grading)
 

@@ -55,9 +55,12 @@ def grade_notebook(
     take_step(Autograde, course, assignment, student)
     take_step(GenerateFeedback, course, assignment, student)
     with Gradebook(f"sqlite:///{course}/gradebook.db", "tapecourse") as gradebook:
-        found = gradebook.find_submission(assignment, student)
-        score, max_score = found.score, found.max_score
-    return score, max_score, course / "feedback" / student / assignment / f"{assignment}.html"
+        found = gradebook.find_submission(assignment, student).to_dict()
+    return (
+        found["score"],
+        found["max_score"],
+        course / "feedback" / student / assignment / f"{assignment}.html",
+    )
 
 
 def student_id(learner: str) -> str:

@@ -37,10 +37,8 @@ def configure(c: Any) -> None:
     warnings.filterwarnings("ignore", module="nbgrader")
     c.CourseDirectory.course_id = "tapecourse"
     # What a learner gets: no solutions, no explanations.
-    c.GenerateAssignment.preprocessors = [
-        TagRemovePreprocessor,
-        *GenerateAssignment.preprocessors.default(),
-    ]
+    usual = GenerateAssignment.preprocessors.default() or []
+    c.GenerateAssignment.preprocessors = [TagRemovePreprocessor, *usual]
     c.TagRemovePreprocessor.enabled = True
     c.TagRemovePreprocessor.remove_cell_tags = ["explanation"]
     c.ClearSolutions.code_stub = {"python": "raise NotImplementedError  # your code here"}

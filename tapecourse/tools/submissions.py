@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tapecourse.support.errors import InputError
 
-__all__ = ["Submission", "assignment_of", "find_submissions", "learner_of"]
+__all__ = ["Submission", "assignment_of", "find_submissions", "learner_of", "readable"]
 
 CELL_NAME = re.compile(r'"(?:grade_)?id"\s*:\s*"(?:answer|check|task)-(\d+)-\d+')
 MOODLE = re.compile(r"_assignsubmission_.*")
@@ -82,22 +82,27 @@ def is_notebook(file: Path) -> bool:
 def read_submission(folder: Path, file: Path, assignments: list[str]) -> Submission:
     """Read whose a notebook is, and of which assignment."""
     learner, shown = learner_of(file, assignments), readable(file.as_posix())
-    try:
-        content = (folder / file).read_bytes()
-        notebook = json.loads(content)
-        problem = ""
-        if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-            problem = "this file is no Jupyter notebook"
-    except OSError as error:
-        content, problem = b"", f"this file can't be read ({error.strerror})"
-    except (ValueError, RecursionError):
-        problem = "this file is no Jupyter notebook"
+    content, problem = read_content(folder / file)
     text = "" if problem else content.decode(errors="replace")
     assignment = assignment_of(text, file, assignments)
     if not (problem or assignment):
         problem = "neither its cells nor its name tell which assignment this notebook is"
     digest = hashlib.sha256(content).hexdigest()
     return Submission(learner, assignment, shown, file, digest, problem)
+
+
+def read_content(path: Path) -> tuple[bytes, str]:
+    """Return what is in a file, and why it is no notebook, or "" if it is one."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return b"", f"this file can't be read ({error.strerror})"
+    try:
+        notebook = json.loads(content)
+    except (ValueError, RecursionError):
+        notebook = None
+    is_one = isinstance(notebook, dict) and isinstance(notebook.get("cells"), list)
+    return content, "" if is_one else "this file is no Jupyter notebook"
 
 
 def learner_of(file: Path, assignments: list[str]) -> str:
@@ -125,9 +130,9 @@ def assignment_of(text: str, file: Path, assignments: list[str]) -> str:
     return named[-1].lower() if named else ""
 
 
-def readable(name: str) -> str:
-    """Write a name in one way: umlauts as one character, what is no text with a backslash."""
-    return unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode())
+def readable(text: str) -> str:
+    """Write a text in one way: umlauts as one character, what is no text with a backslash."""
+    return unicodedata.normalize("NFC", text.encode("utf-8", "backslashreplace").decode())
 
 
 def one_each(read: list[Submission]) -> list[Submission]:
