@@ -139,3 +139,18 @@ def test_a_wrong_parameter_is_refused_before_tensorflow_is_loaded():
     assert lines[1::2] == ["[]"] * len(CHAPTERS)
     for name, line in zip(names, lines[::2], strict=True):
         assert line.startswith(f"{name} = []: ")
+
+
+@pytest.mark.parametrize(
+    "stem, parameters",
+    [
+        ("01_differentiation", dict(x0=0.3, swell_depth=4, most_inputs=30)),
+        ("02_computational_graph", dict(target=-2.0, bias=0.0, chain_length=50)),
+        ("03_build_a_tape", dict(hidden=8, epochs=2, batch_size=100, seed=3)),
+        ("04_gradient_tape", dict(x0=0.75, clip_norm=10.0, seed=5)),
+        ("A_original_notebook", dict(seed=5)),
+    ],
+)
+def test_the_theory_chapters_run_with_other_parameters(stem, parameters):
+    """With values that change every number, so that an assertion tied to the defaults shows."""
+    run_cells(ROOT / "notebooks" / f"{stem}.ipynb", parameters)

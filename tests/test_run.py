@@ -171,22 +171,6 @@ here = Path(run_dir)
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize(
-    "stem, options",
-    [
-        ("01_differentiation", "-p x0 0.3 -p swell_depth 4 -p most_inputs 30"),
-        ("02_computational_graph", "-p target -2 -p bias 0 -p chain_length 50"),
-        ("03_build_a_tape", "-p hidden 8 -p epochs 2 -p batch_size 100 -p seed 3"),
-        ("04_gradient_tape", "-p x0 0.75 -p clip_norm 10 -p seed 5"),
-        ("A_original_notebook", "-p seed 5"),
-    ],
-)
-def test_the_theory_chapters_run_with_other_parameters(tmp_path, stem, options):
-    """With values that change every number, so that an assertion tied to the defaults shows."""
-    notebook = ROOT / "notebooks" / f"{stem}.ipynb"
-    assert run_here(notebook, *options.split(), "--out", tmp_path / "out") == 0
-
-
 @pytest.fixture
 def training_chapter(tmp_path):
     """Chapter 05 up to its results; what follows depends on no parameter, and takes long."""
