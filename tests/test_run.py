@@ -10,7 +10,6 @@ import numpy as np
 import papermill
 import pandas as pd
 import pytest
-from conftest import ROOT
 from helpers import CHAPTER, THOROUGH, end_of, make_notebook, run, start, wait_for, waits
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
