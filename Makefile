@@ -22,7 +22,7 @@ test: $(INSTALLED)  ## prove that everything works: every notebook cell and ever
 	@$(PY) -m pytest
 
 lab: $(INSTALLED)  ## open the course in JupyterLab
-	@$(PY) -m jupyterlab notebooks/01_differentiation.ipynb
+	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/01_differentiation.ipynb $(ARGS)
 
 export: $(INSTALLED)  ## write all that is derived from notebooks: modules, exercises, README's figure
 	@$(PY) -m tapecourse export

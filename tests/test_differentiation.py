@@ -7,7 +7,8 @@ import warnings
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from helpers import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tapecourse.support.errors import InputError
@@ -252,8 +253,7 @@ positive = st.floats(0.1, 5)
 signed = positive | positive.map(operator.neg)
 small_integers = st.integers(1, 5)
 PLAIN = [float, int, np.float64, np.int64]
-search = settings(max_examples=100, derandomize=True, deadline=None)
-search_long = settings(search, max_examples=400)
+search, search_long = examples(quick=25, thorough=200), examples(quick=100, thorough=1000)
 
 
 def check_operation(operation, exact, *operands, ulps=2):

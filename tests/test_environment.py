@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -14,7 +15,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+SHARED = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
 DIRECT = [
     Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
 ]
@@ -82,6 +85,13 @@ def test_the_changelog_ends_at_the_version():
     changelog = (ROOT / "CHANGELOG.md").read_text()
     unreleased, latest, *_ = re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)
     assert (unreleased, latest) == ("Unreleased", PROJECT["version"])
+
+
+@pytest.mark.parametrize("source, target", SHARED.items())
+def test_jupyters_settings_are_installed_as_they_stand_here(source, target):
+    installed = Path(sys.prefix, target)
+    repair = f"{installed} is not {source}: run {sys.executable} -m pip install --no-deps -e ."
+    assert installed.exists() and installed.read_text() == (ROOT / source).read_text(), repair
 
 
 def imported_by(source: str) -> set[str]:

@@ -1,7 +1,5 @@
 """The derived files are fresh: they are what the notebooks say."""
 
-import shutil
-
 import pytest
 from conftest import ROOT
 
@@ -63,7 +61,6 @@ def test_a_broken_solution_is_told(course):
     path = course / "solutions" / "01_differentiation" / "01_differentiation.ipynb"
     whole = path.read_text()
     path.write_text(whole.replace("### END SOLUTION", ""))
-    with pytest.raises(ClearError, match="nbgrader refused solutions/01_differentiation"):
+    with pytest.raises(ClearError, match="nbgrader refused solutions/01_differentiation: .*no end"):
         export("exercises", course)
     path.write_text(whole)
-    shutil.rmtree(course / "runs")

@@ -22,17 +22,40 @@ MODULES = [
 ]
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Name the modules of the course that a module imports, such as ``tapecourse.tape``."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported_modules(source: str, package: str) -> Iterator[str]:
+    """Name the modules of the course that code in `package` imports, such as `tapecourse.tape`.
+
+    ``import_module("tapecourse.tape")`` counts as well: each text that begins like a module does.
+    """
+    for node in ast.walk(ast.parse(source)):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            names = [f"{package_of(path)}.{node.module}"]  # `from .module import name`
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module]
+            above = package.split(".")[: 1 - node.level or None] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])  # `from ..` has no module
+            inside = base == "tapecourse"  # the names that are imported are modules
+            names = [f"{base}.{alias.name}" for alias in node.names] if inside else [base]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = re.findall(r"^tapecourse\.[\w.]+", node.value)
         yield from (name for name in names if name.startswith("tapecourse."))
+
+
+@pytest.mark.parametrize(
+    "source, found",
+    [
+        ("import tapecourse.tape as t", ["tapecourse.tape"]),
+        ("def f():\n    from tapecourse.tools.run import run", ["tapecourse.tools.run"]),
+        ("from tapecourse import tools, tape", ["tapecourse.tools", "tapecourse.tape"]),
+        ("from .core import check", ["tapecourse.feedback.core"]),
+        ("from ..tools import run", ["tapecourse.tools"]),
+        ("from .. import tools", ["tapecourse.tools"]),
+        ("import_module(f'tapecourse.tools.{name}')", ["tapecourse.tools."]),
+        ("import tapecourse, numpy", []),
+    ],
+)
+def test_each_way_to_import_is_seen(source, found):
+    assert list(imported_modules(source, "tapecourse.feedback")) == found
 
 
 def package_of(path: Path) -> str:
@@ -52,7 +75,7 @@ def chapter_of(taught: Path) -> str:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_one_way(path):
     here = part_of(f"{package_of(path)}.{path.stem}")
-    for module in imported_modules(path):
+    for module in imported_modules(path.read_text(), package_of(path)):
         there = part_of(module)
         assert there in MAY_IMPORT[here], f"{here} may not import {module}"
         if here == there == TAUGHT:

@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = make_parser().parse_args(rest)
         if parameters and not hasattr(options, "parameters"):
             raise InputError("-p", parameters[0][0], f"{options.command} takes no parameters.")
-        options.parameters = parameters
+        options.parameters = check_given(parameters)
         return 0 if options.do(options) else 1
     except InputError as error:
         print(error, file=sys.stderr)
@@ -46,13 +46,37 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def take_parameters(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Take each ``-p NAME VALUE`` out of the arguments: argparse would refuse a value of -1e-3."""
-    parameters, rest = [], list(arguments)
-    while "-p" in rest[:-2]:
-        at = rest.index("-p")
-        parameters.append((rest[at + 1], rest[at + 2]))
-        del rest[at : at + 3]
+    """Take each ``-p NAME VALUE`` out of the arguments: argparse would refuse a value of -1e-3.
+
+    One that lacks a word is left to argparse, which says so.
+    """
+    parameters, rest, words = [], [], list(arguments)
+    while words:
+        option, *values = words[:3]
+        if option == "-p" and len(values) == 2 and not any(v.startswith("--") for v in values):
+            parameters.append((values[0], values[1]))
+            del words[:3]
+        else:
+            rest.append(words.pop(0))
     return parameters, rest
+
+
+def check_given(parameters: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the parameters, if each is given once, in text that a file can hold.
+
+    Raises
+    ------
+    InputError
+        One comes twice, or has bytes that are no UTF-8, which a command line lets through.
+    """
+    for number, (name, value) in enumerate(parameters):
+        try:
+            (name + value).encode()
+        except UnicodeEncodeError:
+            raise InputError("-p", f"{name} {value}", "this is no UTF-8.") from None
+        if name in dict(parameters[:number]):
+            raise InputError("-p", name, "this parameter is given twice.")
+    return parameters
 
 
 def make_parser() -> argparse.ArgumentParser:

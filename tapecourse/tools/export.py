@@ -5,15 +5,14 @@ nbdev's own command would add an index module and an llms.txt, which nobody here
 
 import base64
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import nbformat
 from nbdev.export import nb_export
 
-from tapecourse.support.errors import ClearError, InputError
+from tapecourse.support.errors import InputError
+from tapecourse.tools.nbgrader_engine import release
 
 __all__ = [
     "copy_course",
@@ -26,7 +25,7 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[2]
 SPARED = "# fmt: off\n# ruff: noqa: E402, E501, F401\n"
-SOURCES = ("notebooks", "solutions", "nbgrader_config.py")
+SOURCES = ("notebooks", "solutions")
 
 
 def export(what: str | None = None, root: Path = ROOT) -> bool:
@@ -81,13 +80,12 @@ def export_figure(root: Path) -> None:
 
 def export_exercises(root: Path) -> None:
     """Write exercises/ from solutions/, with nbgrader."""
-    for folder in sorted(path for path in (root / "solutions").iterdir() if path.is_dir()):
-        command = [sys.executable, "-m", "nbgrader", "generate_assignment", folder.name]
-        done = subprocess.run(
-            [*command, "--force", "--log-level", "WARN"], cwd=root, capture_output=True, text=True
+    names = sorted(path.name for path in (root / "solutions").iterdir() if path.is_dir())
+    with tempfile.TemporaryDirectory() as course:
+        release(Path(course, "nbgrader"), root / "solutions", names)
+        shutil.copytree(
+            Path(course, "nbgrader", "release"), root / "exercises", dirs_exist_ok=True
         )
-        if done.returncode:
-            raise ClearError(f"nbgrader refused solutions/{folder.name}:\n{done.stderr}")
 
 
 def stale_files(root: Path = ROOT) -> list[str]:
@@ -96,7 +94,6 @@ def stale_files(root: Path = ROOT) -> list[str]:
         fresh = Path(name)
         copy_course(root, fresh)
         export(root=fresh)
-        shutil.rmtree(fresh / "runs")  # nbgrader's gradebook
         files = sorted(path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file())
         return [str(file) for file in files if not same(root / file, fresh / file)]
 
@@ -105,10 +102,7 @@ def copy_course(root: Path, copy: Path) -> None:
     """Copy what `export` reads and writes into the folder `copy`."""
     skipped = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     for source in (*SOURCES, "tapecourse"):
-        if (root / source).is_dir():
-            shutil.copytree(root / source, copy / source, ignore=skipped)
-        else:
-            shutil.copy(root / source, copy / source)
+        shutil.copytree(root / source, copy / source, ignore=skipped)
 
 
 def same(a: Path, b: Path) -> bool:

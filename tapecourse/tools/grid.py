@@ -37,8 +37,6 @@ def read_grid(given: list[tuple[str, str]], path: str | None = None) -> dict[str
     """
     grid = read_grid_file(path) if path else {}
     for name, values in given:
-        if not is_unicode(name + values):
-            raise InputError("-p", f"{name} {values}", "this is no UTF-8.")
         if name in grid:
             raise InputError("-p", name, "this parameter is given twice.")
         grid[name] = [value.strip() for value in values.split(",")]
@@ -47,15 +45,6 @@ def read_grid(given: list[tuple[str, str]], path: str | None = None) -> dict[str
     if not grid:
         raise InputError("-p", "", "at least one parameter is needed: -p NAME VALUE,VALUE,...")
     return grid
-
-
-def is_unicode(text: str) -> bool:
-    """Tell whether a text can be written to a file: the command line lets other bytes through."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def read_grid_file(path: str) -> dict[str, list]:

@@ -35,7 +35,10 @@ def release(course: Path, solutions: Path, assignments: list[str]) -> None:
     shutil.rmtree(course, ignore_errors=True)
     for assignment in assignments:
         shutil.copytree(solutions / assignment, course / "source" / assignment)
-        take_step(GenerateAssignment, course, assignment)
+        try:
+            take_step(GenerateAssignment, course, assignment)
+        except ClearError as error:
+            raise ClearError(f"nbgrader refused solutions/{assignment}: {error}") from error
 
 
 def grade_notebook(

@@ -28,6 +28,7 @@ __all__ = [
     "RunFailed",
     "flatten",
     "known_parameters",
+    "refuse_braces",
     "read_results",
     "run",
     "run_notebook",
@@ -40,9 +41,9 @@ Value = str | int | float
 TYPES = {"str": str, "int": int, "float": float}
 
 # A kernel binds its ports a second after they are chosen; another process can take one meanwhile.
-# Nothing has run then, so that a new kernel may simply be tried.
+# By which it is, the kernel dies or hangs. Nothing has run then, so that a new one may be tried.
 try_three_kernels = Retrying(
-    retry=retry_if_exception_message(message="Kernel died before replying to kernel_info"),
+    retry=retry_if_exception_message(match="Kernel (died before replying|didn't respond in)"),
     stop=stop_after_attempt(3),
     reraise=True,
 )
@@ -57,6 +58,18 @@ class Refused(InputError):
 
     def __init__(self, message: str):
         ClearError.__init__(self, message)
+
+
+def refuse_braces(name: str, path: str) -> None:
+    """Refuse a path that papermill would fill something into.
+
+    Raises
+    ------
+    InputError
+        There is a brace in it.
+    """
+    if "{" in path or "}" in path:
+        raise InputError(name, path, "no '{' or '}' is allowed: papermill would fill it in.")
 
 
 def known_parameters(notebook: str) -> dict[str, dict]:
@@ -203,8 +216,9 @@ def read_results(executed: nbformat.NotebookNode) -> dict:
     for cell in executed.cells:
         if "results" in cell.metadata.get("tags", []):
             for output in cell.get("outputs", []):
-                if "application/json" in output.get("data", {}):
-                    return output.data["application/json"]
+                found = output.get("data", {}).get("application/json")
+                if isinstance(found, dict):
+                    return found
     return {}
 
 
@@ -219,7 +233,8 @@ def flatten(metrics: dict, prefix: str = "") -> dict:
 
 def print_metrics(results: dict) -> None:
     """Print the numbers below ``metrics``, where the notebook has them."""
-    for name, value in flatten(results.get("metrics", {})).items():
+    metrics = results.get("metrics")
+    for name, value in flatten(metrics if isinstance(metrics, dict) else {}).items():
         print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}")
 
 
@@ -241,8 +256,10 @@ def run(notebook: str, given: list[tuple[str, str]], folder: str | None = None) 
     RunFailed
         A cell raised another error, or the kernel died.
     """
-    parameters = typed_parameters(notebook, given)
     folder = folder or str(Path("runs", Path(notebook).stem))
+    refuse_braces("notebook", notebook)
+    refuse_braces("--out", folder)
+    parameters = typed_parameters(notebook, given)
     print(f"Running {notebook}. The bar counts its cells.", flush=True)
     try:
         executed = run_notebook(notebook, folder, parameters)

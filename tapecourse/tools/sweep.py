@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from tapecourse.support.errors import ClearError, InputError
 from tapecourse.support.parameters import make_folder
-from tapecourse.tools.run import Refused, RunFailed, run_notebook, stderr_into
+from tapecourse.tools.run import Refused, RunFailed, refuse_braces, run_notebook, stderr_into
 from tapecourse.tools.folder import (
     UNFINISHED,
     check_same_sweep,
@@ -244,9 +244,8 @@ def sweep(
     if workers is not None and workers < 1:
         raise InputError("--workers", workers, "an integer is needed, 1 or more.")
     folder = find_folder(out)
-    for name, path in [("notebook", notebook), ("--out", str(folder))]:
-        if "{" in path or "}" in path:
-            raise InputError(name, path, "no '{' or '}' is allowed: papermill would fill it in.")
+    refuse_braces("notebook", notebook)
+    refuse_braces("--out", str(folder))
     grid = type_grid(grid, notebook)
     _, runs = plan(notebook, grid, folder)  # before anything is written there
     if dry_run:

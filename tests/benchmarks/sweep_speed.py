@@ -20,7 +20,7 @@ from tqdm import tqdm
 from tapecourse.tools.sweep import THREADS
 
 CHAPTER = Path(__file__).parents[2] / "notebooks" / "05_training_loop.ipynb"
-GRID = ["epochs=1", "learning_rate=1e-3,3e-3", "batch_size=32,64"]
+GRID = ["-p", "epochs", "1", "-p", "learning_rate", "1e-3,3e-3", "-p", "batch_size", "32,64"]
 WORKERS = 2
 RUNS = Path("runs")
 FOLDER = RUNS / "bench_sweep"
@@ -30,7 +30,7 @@ TIMES = ["train_seconds", "images_per_second", "seconds"]  # what may differ
 def seconds_of_sweep(notebook: Path, seed: int, workers: int) -> float:
     """Return the seconds of one round, done by `workers` workers."""
     environment = os.environ | dict.fromkeys(THREADS, str(max(1, CPU_COUNT // WORKERS)))
-    grid = [part for axis in [*GRID, f"seed={seed}"] for part in ("--grid", axis)]
+    grid = [*GRID, "-p", "seed", str(seed)]
     out = ["--out", FOLDER / f"{workers}_workers", "--workers", str(workers)]
     command = [sys.executable, "-m", "tapecourse", "sweep", notebook, *grid, *out]
     begun = time.perf_counter()

@@ -11,6 +11,11 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
+from tapecourse.support.notebook import quiet_tensorflow
+
+# ruff: noqa: E402
+quiet_tensorflow()  # before the first import of it
+
 import numpy as np
 import pandas as pd
 import tensorflow as tf

@@ -11,6 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tapecourse.support.notebook import quiet_tensorflow
+
+# ruff: noqa: E402
+quiet_tensorflow()  # before the first import of it
+
 import keras
 import numpy as np
 import pandas as pd
