@@ -29,8 +29,12 @@ class Tally:
     def __init__(self, value: float):
         self.value = value
 
-    __neg__, __add__, __mul__ = map(counted, (operator.neg, operator.add, operator.mul))
-    __rmul__, __pow__ = map(counted, (operator.mul, operator.pow))
+    def __float__(self) -> float:  # to print it
+        return float(self.value)
+
+    __neg__, __add__, __sub__ = map(counted, (operator.neg, operator.add, operator.sub))
+    __mul__, __pow__ = map(counted, (operator.mul, operator.pow))
+    __radd__, __rmul__ = __add__, __mul__
     exp, sin, cos = map(counted, (np.exp, np.sin, np.cos))
 
 
