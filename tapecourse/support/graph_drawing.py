@@ -281,7 +281,7 @@ def draw_graph(
     width = {node.name: box_width(node) for node in nodes}
     for node in room_for:
         width[node.name] = max(width[node.name], box_width(node))
-    position, along = spread(nodes, places, layers, width)
+    position, along = spread([*nodes, *room_for], places, layers, width)
     across = np.array([-along[1], -along[0]])
     figure, axis = make_canvas(position, width, title)
     half = {name: abs(along @ [width[name], HEIGHT]) / 2 for name in width}  # along the direction
