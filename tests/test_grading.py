@@ -1,4 +1,4 @@
-"""Release and grading with nbgrader, run for real: solutions/ -> exercises/ -> a CSV of grades."""
+"""Grading, run for real: the platform's folder -> nbgrader -> a CSV and pages of feedback."""
 
 import copy
 import shutil
@@ -9,25 +9,34 @@ import nbformat
 import pandas as pd
 import pytest
 from conftest import ROOT, SOLUTIONS
+from nbgrader.api import Gradebook
 from nbgrader.utils import determine_grade
 
 from tapecourse.feedback.core import exercises_of
-from tapecourse.tools.nbgrader_steps import put_back, settle
+from tapecourse.tools import nbgrader_engine
+from tapecourse.tools.command import main
+from tapecourse.tools.grade import grade
+from tapecourse.tools.nbgrader_engine import student_id
+from tapecourse.tools.nbgrader_steps import ExecuteEach, configure, put_back, settle
 
 CHAPTERS = [path.stem for path in SOLUTIONS]
 HOSTILE = "01_differentiation"
+pytestmark = pytest.mark.filterwarnings("ignore:Non-unique cell id")  # of pasted cells
+FULL = 'Jörg O\'Neil, "Jr." +_12'  # what Moodle calls a learner
 
 
-def nbgrader(course, *arguments):
-    """Run a command of nbgrader in a course's folder."""
-    command = [sys.executable, "-m", "nbgrader", *arguments]
-    done = subprocess.run(command, cwd=course, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+def read(folder, chapter):
+    return nbformat.read(folder / chapter / f"{chapter}.ipynb", as_version=4)
 
 
-def read(course, folder, chapter):
-    return nbformat.read(course / folder / chapter / f"{chapter}.ipynb", as_version=4)
+def executed(out, learner, chapter):
+    """Return the notebook that nbgrader has executed."""
+    return read(out / "nbgrader" / "autograded" / student_id(learner), chapter)
+
+
+def table(out):
+    grades = pd.read_csv(out / "grades.csv", dtype=str, keep_default_na=False)
+    return grades.set_index(["learner", "assignment"]).sort_index()
 
 
 def exercises_in(chapter):
@@ -45,17 +54,6 @@ def points(notebook):
         for cell in notebook.cells
         if cell.metadata.get("nbgrader", {}).get("grade")
     }
-
-
-@pytest.fixture(scope="module")
-def course(tmp_path_factory):
-    """A copy of solutions/ with exercises/ generated from it."""
-    root = tmp_path_factory.mktemp("course")
-    shutil.copytree(ROOT / "solutions", root / "solutions")
-    shutil.copy(ROOT / "nbgrader_config.py", root)
-    for chapter in CHAPTERS:
-        nbgrader(root, "generate_assignment", chapter)
-    return root
 
 
 def solve(exercises, solutions, *numbers):
@@ -80,6 +78,11 @@ def make_hostile(notebook):
     cells["check-1-4"].source = "2"  # what a solved check prints
     cells["check-1-4"].metadata.nbgrader.points = 100
     notebook.cells.remove(cells["check-1-5"])
+    [last] = [each.answer for each in exercises_in(HOSTILE) if each.number == "1.6"]
+    cells["answer-1-6"].source += (
+        f"\n\nright = {last}\n\n\ndef {last}(*arguments):\n"
+        "    __import__('logging').warning('a line on stderr')\n    return right(*arguments)"
+    )
     scratch = nbformat.v4.new_code_cell("check = lambda number: 100\nexit()")
     notebook.cells.insert(notebook.cells.index(cells["answer-1-6"]), scratch)
     return notebook
@@ -94,41 +97,51 @@ def make_gaps(notebook):
     return notebook
 
 
+def make_unusable(notebook):
+    """Leave metadata that nbgrader itself stumbles over."""
+    notebook.cells[-1].metadata["nbgrader"] = {"grade": True}
+    return notebook
+
+
+def limit_the_endless_loop(config):
+    """Set a short time limit for the only cell that runs forever: all others may be slow."""
+    configure(config)
+    config.Execute.timeout_func = lambda cell: 5 if cell.id == "check-1-2" else 300
+
+
+def submit(notebook, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+
+
 @pytest.fixture(scope="module")
-def graded(course):
-    """The course, with submissions of every chapter graded; and the grades."""
-
-    def submit(student, chapter, notebook):
-        folder = course / "runs" / "grading" / "submitted" / student / chapter
-        folder.mkdir(parents=True)
-        nbformat.write(notebook, folder / f"{chapter}.ipynb")
-
+def graded(tmp_path_factory):
+    """A folder with the grades of all chapters, and what the command returned."""
+    folder, out = tmp_path_factory.mktemp("submissions"), tmp_path_factory.mktemp("out") / "grades"
     for chapter in CHAPTERS:
-        exercises, solutions = (
-            read(course, "exercises", chapter),
-            read(course, "solutions", chapter),
-        )
-        submit("unsolved", chapter, exercises)
-        submit("full", chapter, solve(exercises, solutions, *points(solutions)))
+        exercises, solutions = read(ROOT / "exercises", chapter), read(ROOT / "solutions", chapter)
+        full = solve(exercises, solutions, *points(solutions))
+        submit(exercises, folder / "unsolved" / chapter / f"{chapter}.ipynb")
+        submit(full, folder / f"{FULL}_assignsubmission_file_" / f"{chapter}.ipynb")
         if chapter == HOSTILE:
-            submit("half", chapter, solve(exercises, solutions, "1.1", "1.3", "1.6"))
-            solved = solve(exercises, solutions, *points(solutions))
-            submit("hostile", chapter, make_hostile(copy.deepcopy(solved)))
-            submit("gaps", chapter, make_gaps(solved))
-        limit = 8 if chapter == HOSTILE else 60  # seconds a cell
-        nbgrader(course, "autograde", chapter, f"--Execute.timeout={limit}")
-    nbgrader(course, "generate_feedback", HOSTILE)
-    nbgrader(course, "export", "--to", "runs/grading/grades.csv")
-    grades = pd.read_csv(course / "runs" / "grading" / "grades.csv")
-    return course, grades.set_index(["student_id", "assignment"])
+            half = solve(exercises, solutions, "1.1", "1.3", "1.6")
+            submit(half, folder / "half.ipynb")
+            hostile = make_hostile(copy.deepcopy(full))
+            submit(hostile, folder / f"hostile_111_222_{chapter}-1.ipynb")
+            submit(make_gaps(copy.deepcopy(full)), folder / "gaps" / "deep" / "Untitled 1.ipynb")
+            submit(make_unusable(full), folder / "early" / "mine.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nbgrader_engine, "configure", limit_the_endless_loop)
+        returned = grade(str(folder), str(out))
+    return out, table(out), returned
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_exercises_are_fresh(course, chapter):
-    name = f"exercises/{chapter}/{chapter}.ipynb"
-    assert (ROOT / name).read_bytes() == (course / name).read_bytes(), (
-        f"{name} is stale: run make exercises"
-    )
+def test_exercises_are_fresh(graded, chapter):
+    out, _, _ = graded
+    released = out / "nbgrader" / "release" / chapter / f"{chapter}.ipynb"
+    committed = ROOT / "exercises" / chapter / f"{chapter}.ipynb"
+    assert committed.read_bytes() == released.read_bytes(), "stale: run make exercises"
 
 
 def test_nothing_else_is_in_exercises():
@@ -137,8 +150,8 @@ def test_nothing_else_is_in_exercises():
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_released_without_solutions(course, chapter):
-    released, solutions = read(course, "exercises", chapter), read(course, "solutions", chapter)
+def test_released_without_solutions(chapter):
+    released, solutions = read(ROOT / "exercises", chapter), read(ROOT / "solutions", chapter)
     text = nbformat.writes(released)
     assert "SOLUTION" not in text and "**Solution.**" not in text
     stubs = [cell for cell in released.cells if "raise NotImplementedError" in cell.source]
@@ -149,7 +162,7 @@ def test_released_without_solutions(course, chapter):
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_notebook_and_checks_agree(chapter):
     """Numbers, titles and points stand in the headings, the metadata and the checks."""
-    solutions = read(ROOT, "solutions", chapter)
+    solutions = read(ROOT / "solutions", chapter)
     cells, exercises = by_id(solutions), exercises_in(chapter)
     assert points(solutions) == {each.number: each.points for each in exercises}
     for each in exercises:
@@ -173,42 +186,52 @@ def test_readme_counts_the_exercises():
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_unsolved_runs_to_its_end(graded, chapter):
-    course, grades = graded
-    assert grades.loc["unsolved", chapter].score == 0
-    executed = read(course, "runs/grading/autograded/unsolved", chapter)
-    for cell in executed.cells:
+    out, grades, _ = graded
+    assert grades.loc["unsolved", chapter].score == "0"
+    notebook = executed(out, "unsolved", chapter)
+    for cell in notebook.cells:
         for output in cell.get("outputs", []):
             assert output.output_type != "error" and output.get("name") != "stderr", cell.source
             if cell.id.startswith("check-"):
                 assert "Not tried yet" in output.data["text/html"]
-    summary = by_id(executed)["progress"].outputs[0].data["text/plain"]
-    assert f"0 of {sum(points(executed).values()):g} points." in summary
+    summary = by_id(notebook)["progress"].outputs[0].data["text/plain"]
+    assert f"0 of {sum(points(notebook).values()):g} points." in summary
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_full_marks_with_the_solutions(graded, chapter):
-    course, grades = graded
-    total = sum(points(read(course, "solutions", chapter)).values())
-    assert grades.loc["full", chapter].score == grades.loc["full", chapter].max_score == total
+    _, grades, _ = graded
+    total = sum(points(read(ROOT / "solutions", chapter)).values())
+    full = grades.loc[FULL, chapter]
+    assert full.score == full.max_score == f"{total:g}" and full.status == "graded"
 
 
 def test_half(graded):
-    _, grades = graded
-    assert grades.loc["half", HOSTILE].score == 1 + 2 + 3
+    _, grades, _ = graded
+    assert grades.loc["half", HOSTILE].score == str(1 + 2 + 3)
 
 
 def test_a_hostile_answer_loses_its_own_points_only(graded):
-    course, grades = graded
-    assert grades.loc["hostile", HOSTILE].score == 2 + 3  # of 1.5 and 1.6
-    assert grades.loc["hostile", HOSTILE].max_score == 11
-    cells = by_id(read(course, "runs/grading/autograded/hostile", HOSTILE))
+    out, grades, _ = graded
+    assert grades.loc["hostile_111", HOSTILE].score == str(2 + 3)  # of 1.5 and 1.6
+    assert grades.loc["hostile_111", HOSTILE].max_score == "11"
+    cells = by_id(executed(out, "hostile_111", HOSTILE))
     assert cells["answer-1-1"].outputs[0].evalue == "The kernel died in this cell."
     assert "could not be interrupted" in cells["check-1-2"].outputs[0].evalue
 
 
 def test_deleted_cells(graded):
-    _, grades = graded
-    assert grades.loc["gaps", HOSTILE].score == 11 - 1  # the setup and both checks are put back
+    _, grades, _ = graded
+    assert grades.loc["gaps", HOSTILE].score == str(11 - 1)  # the setup, both checks are put back
+
+
+def test_what_nbgrader_cannot_grade_says_why_and_stops_no_other(graded):
+    out, grades, returned = graded
+    row = grades.loc["early", HOSTILE]
+    assert row.status == "failed: KeyError: 'grade_id'" and row.score == row.max_score == ""
+    assert list(grades.status).count("graded") == len(grades) - 1 == 2 * len(CHAPTERS) + 3
+    assert returned is False
+    assert "in preprocess_cell" in (out / "nbgrader.log").read_text()  # the whole story
 
 
 def test_deleted_cells_return_in_their_order():
@@ -239,6 +262,53 @@ def test_a_log_line_costs_no_points():
 
 
 def test_feedback_shows_the_hint(graded):
-    course, _ = graded
-    [page] = (course / "runs" / "grading" / "feedback" / "hostile").rglob("*.html")
+    out, _, _ = graded
+    page = out / "feedback" / "hostile_111" / f"{HOSTILE}.html"
     assert "the best step can" in page.read_text()
+
+
+def test_each_graded_submission_has_a_page(graded):
+    out, grades, _ = graded
+    pages = {(path.parent.name, path.stem) for path in (out / "feedback").rglob("*.html")}
+    assert pages == set(grades[grades.status == "graded"].index)
+
+
+def test_a_resubmission_is_graded_anew_also_after_an_interrupt(tmp_path, capsys, monkeypatch):
+    """The score is never of another submission without saying so."""
+    place, out = tmp_path / "all" / "ada.ipynb", tmp_path / "out"
+    command = ["grade", str(tmp_path / "all"), "--out", str(out)]
+    exercises = read(ROOT / "exercises", HOSTILE)
+    submit(exercises, place)
+    assert main(command) == 0
+    assert "1 graded, 0 unchanged, 0 failed." in capsys.readouterr().out
+    submit(solve(exercises, read(ROOT / "solutions", HOSTILE), "1.6"), place)
+    with monkeypatch.context() as patch:
+        patch.setattr(ExecuteEach, "preprocess_cell", interrupt)
+        assert main(command) == 1
+    said = capsys.readouterr()
+    assert said.err.endswith("Interrupted. To continue, run the same command again.\n")
+    assert "0 graded, 0 unchanged, 0 failed, 1 not graded yet." in said.out
+    row = table(out).loc["ada", HOSTILE]
+    assert row.score == "0" and row.status.startswith("stale: the score is of an earlier subm")
+    assert main(command) == 0
+    assert tuple(table(out).loc["ada", HOSTILE][["score", "status"]]) == ("3", "graded")
+    assert "✓ Solved: 3 points." in (out / "feedback" / "ada" / f"{HOSTILE}.html").read_text()
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
+def test_nbgraders_own_commands_grade_in_the_same_way(tmp_path):
+    """nbgrader_config.py serves those who use them."""
+    shutil.copytree(ROOT / "solutions" / HOSTILE, tmp_path / "solutions" / HOSTILE)
+    shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
+    exercises, solutions = read(ROOT / "exercises", HOSTILE), read(ROOT / "solutions", HOSTILE)
+    gaps = make_gaps(solve(exercises, solutions, *points(solutions)))
+    submit(gaps, tmp_path / "runs/nbgrader/submitted/gaps" / HOSTILE / f"{HOSTILE}.ipynb")
+    for step in ("generate_assignment", "autograde"):
+        command = [sys.executable, "-m", "nbgrader", step, HOSTILE]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    with Gradebook(f"sqlite:///{tmp_path}/runs/nbgrader/gradebook.db", "tapecourse") as gradebook:
+        assert gradebook.find_submission(HOSTILE, "gaps").score == 11 - 1

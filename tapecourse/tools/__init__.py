@@ -2,8 +2,8 @@
 
 `command` reads it. `run` does one run of a notebook, and `sweep` many: `grid` says which,
 `worker` does one of them, `folder` keeps what came of it, `interrupts` says when Ctrl-C may come.
-`grade` grades submissions, with what `nbgrader_steps` adds to nbgrader; `export` writes what is
-derived from notebooks.
+`grade` grades submissions: `submissions` finds them, `nbgrader_engine` gives each to nbgrader,
+and `nbgrader_steps` is what grading adds to that. `export` writes what is derived from notebooks.
 """
 
 import sys

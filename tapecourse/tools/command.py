@@ -66,7 +66,9 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_command(commands, name: str, what: str, example: str) -> argparse.ArgumentParser:
+def add_command(
+    commands: argparse._SubParsersAction, name: str, what: str, example: str
+) -> argparse.ArgumentParser:
     """Add a command with its help."""
     return commands.add_parser(
         name,
@@ -83,7 +85,7 @@ def add_parameters(command: argparse.ArgumentParser, value: str, what: str) -> N
     )
 
 
-def add_run(commands) -> None:
+def add_run(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse run``."""
     command = add_command(
         commands,
@@ -106,7 +108,7 @@ def do_run(options: argparse.Namespace) -> bool:
     return run(options.notebook, options.parameters, options.out)
 
 
-def add_sweep(commands) -> None:
+def add_sweep(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse sweep``."""
     command = add_command(
         commands,
@@ -140,7 +142,7 @@ def do_sweep(options: argparse.Namespace) -> bool:
     )
 
 
-def add_grade(commands) -> None:
+def add_grade(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse grade``."""
     command = add_command(
         commands,
@@ -160,7 +162,7 @@ def do_grade(options: argparse.Namespace) -> bool:
     return grade(options.submissions, options.out)
 
 
-def add_export(commands) -> None:
+def add_export(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse export``."""
     command = add_command(
         commands,

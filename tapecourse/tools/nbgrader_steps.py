@@ -1,19 +1,53 @@
 """What grading adds to nbgrader, so that one broken answer costs its own points and no others.
 
 nbgrader by itself stops where a kernel dies, gives full points to a check that never ran, and
-fails where cells were deleted or pasted a second time. See nbgrader_config.py.
+fails where cells were deleted or pasted a second time. Both `tapecourse.tools.grade` and
+nbgrader_config.py, for nbgrader's own commands, take the settings from here.
 """
 
+import os
+import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader.api import Gradebook, Notebook
-from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.converters import Autograde, GenerateAssignment
+from nbgrader.preprocessors import Execute, NbGraderPreprocessor, OverwriteCells
 from nbgrader.utils import is_grade, is_locked
 
-__all__ = ["ExecuteEach", "RestoreCells"]
+__all__ = ["ExecuteEach", "RestoreCells", "configure"]
+
+
+def configure(c: Any) -> None:
+    """Set in a configuration of nbgrader how this course is released and graded: all but folders.
+
+    Parameters
+    ----------
+    c : traitlets.config.Config
+        What nbgrader's classes take, and what nbgrader_config.py gets.
+    """
+    # nbgrader calls alembic by name, which is found beside Python also where no .venv is active.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    # SQLAlchemy warns about nbgrader's own code, which no reader here can mend.
+    warnings.filterwarnings("ignore", module="nbgrader")
+    c.CourseDirectory.course_id = "tapecourse"
+    # What a learner gets: no solutions, no explanations.
+    usual = GenerateAssignment.preprocessors.default() or []
+    c.GenerateAssignment.preprocessors = [TagRemovePreprocessor, *usual]
+    c.TagRemovePreprocessor.enabled = True
+    c.TagRemovePreprocessor.remove_cell_tags = ["explanation"]
+    c.ClearSolutions.code_stub = {"python": "raise NotImplementedError  # your code here"}
+    # One broken answer costs its own points and no others.
+    replaced = {Execute: ExecuteEach, OverwriteCells: RestoreCells}
+    for step in ("sanitize_preprocessors", "autograde_preprocessors"):
+        usual = getattr(Autograde, step).default()
+        c.Autograde[step] = [replaced.get(preprocessor, preprocessor) for preprocessor in usual]
+    c.Execute.timeout = 60  # seconds a cell; the slowest solution takes about ten
 
 
 class RestoreCells(NbGraderPreprocessor):

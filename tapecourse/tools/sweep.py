@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import cast
 
-import dask
+import dask.config
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from filelock import FileLock, Timeout
@@ -86,7 +87,8 @@ def run_all(client: Client, notebook: Path, runs: list[Run], out: Path) -> Itera
     waiting, completed, running = iter(runs), as_completed(), {}
 
     def hand_out() -> None:
-        free = len(client.nthreads()) - completed.count()
+        workers = cast(dict[str, int], client.nthreads())  # threads of each, by address
+        free = len(workers) - completed.count()
         for run in itertools.islice(waiting, max(free, 0 if completed.count() else 1)):
             folder = out / UNFINISHED / run.name
             with clear_write_errors(out):
@@ -138,7 +140,8 @@ def remote_client(address: str, out: Path) -> Iterator[Client]:
         except TimeoutError:
             problem = f"it has no worker. Start some: dask worker {address} --nthreads 1"
             raise InputError("--scheduler", address, problem) from None
-        for worker, problem in client.run(worker_problem_in(out)).items():
+        problems = cast(dict[str, str], client.run(worker_problem_in(out)))
+        for worker, problem in problems.items():
             if problem:
                 raise InputError("--scheduler", address, f"its worker {worker} {problem}")
         yield client

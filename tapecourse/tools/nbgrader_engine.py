@@ -1,0 +1,106 @@
+"""Releases and grades with nbgrader, in this process and in a folder made for one run.
+
+nbgrader's own programming interface would take an interrupt for a failed submission, and its
+command line would start Python three times for each one.
+"""
+
+import hashlib
+import logging.handlers
+import re
+import shutil
+import unicodedata
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nbgrader.api import Gradebook
+from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+from nbgrader.converters.base import BaseConverter
+from nbgrader.coursedir import CourseDirectory
+
+from tapecourse.support.errors import ClearError
+from tapecourse.tools.nbgrader_steps import configure
+
+__all__ = ["grade_notebook", "release"]
+
+
+def release(course: Path, solutions: Path, assignments: list[str]) -> None:
+    """Make nbgrader's folder anew, with these assignments released in it from solutions/.
+
+    Raises
+    ------
+    ClearError
+        nbgrader refused a solution.
+    """
+    shutil.rmtree(course, ignore_errors=True)
+    for assignment in assignments:
+        shutil.copytree(solutions / assignment, course / "source" / assignment)
+        take_step(GenerateAssignment, course, assignment)
+
+
+def grade_notebook(
+    course: Path, learner: str, assignment: str, notebook: Path
+) -> tuple[float, float, Path]:
+    """Grade a notebook; return the score, the highest possible one, and the page of feedback.
+
+    Raises
+    ------
+    ClearError
+        nbgrader can't grade it.
+    """
+    student = student_id(learner)
+    place = course / "submitted" / student / assignment / f"{assignment}.ipynb"
+    place.parent.mkdir(parents=True)
+    shutil.copyfile(notebook, place)
+    take_step(Autograde, course, assignment, student)
+    take_step(GenerateFeedback, course, assignment, student)
+    with Gradebook(f"sqlite:///{course}/gradebook.db", "tapecourse") as gradebook:
+        found = gradebook.find_submission(assignment, student).to_dict()
+    return (
+        found["score"],
+        found["max_score"],
+        course / "feedback" / student / assignment / f"{assignment}.html",
+    )
+
+
+def student_id(learner: str) -> str:
+    """Make of any name one that nbgrader takes, and that is no other learner's."""
+    plain = unicodedata.normalize("NFKD", learner).encode("ascii", "ignore").decode()
+    digest = hashlib.sha256(learner.encode()).hexdigest()
+    return f"{re.sub('[^A-Za-z0-9]+', '-', plain)[:40]}-{digest[:8]}"
+
+
+@cache
+def configuration(course: Path) -> Any:
+    """Make nbgrader's configuration for a folder."""
+    config = CourseDirectory().config  # an empty one
+    configure(config)
+    config.CourseDirectory.root = str(course)
+    return config
+
+
+def take_step(
+    step: type[BaseConverter], course: Path, assignment: str, student: str = "*"
+) -> None:
+    """Do one of nbgrader's steps; an error says in a line why, with nbgrader's log as a note."""
+    config = configuration(course)
+    folder = CourseDirectory(config=config, assignment_id=assignment, student_id=student)
+    app = step(coursedir=folder, config=config)
+    heard = logging.handlers.BufferingHandler(capacity=10_000)
+    app.log.addHandler(heard)
+    try:
+        app.start()
+    except Exception as error:
+        texts = [record.getMessage() for record in heard.buffer]
+        clear = ClearError(reason([*texts, f"{type(error).__name__}: {error}"]))
+        clear.add_note("\n".join(texts))
+        raise clear from error
+    finally:
+        app.log.removeHandler(heard)
+
+
+def reason(texts: list[str]) -> str:
+    """Return in a line why nbgrader failed: the end of the traceback that it logged, if it did."""
+    told = [text for text in texts if text.startswith("Traceback")] or texts[-1:]
+    lines = [line for line in told[-1].splitlines() if line and not line[0].isspace()]
+    return lines[-1][:300]
