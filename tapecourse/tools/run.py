@@ -5,6 +5,7 @@ long traceback. Here both are one clear message. `make train` is this.
 """
 
 import io
+import math
 import os
 import re
 import sys
@@ -39,6 +40,7 @@ __all__ = [
 
 Value = str | int | float
 TYPES = {"str": str, "int": int, "float": float}
+NUMBER = re.compile(r"[-+.0-9eE]+")
 
 # A kernel binds its ports a second after they are chosen; another process can take one meanwhile.
 # By which it is, the kernel dies or hangs. Nothing has run then, so that a new one may be tried.
@@ -105,10 +107,35 @@ def typed_value(name: str, value: str, known: dict[str, dict]) -> Value:
     if declared not in TYPES:
         problem = f"only parameters declared as {', '.join(TYPES)} can be set."
         raise InputError(name, value, problem)
+    if not is_unicode(value):
+        raise InputError(name, value, "this is no UTF-8.")
     try:
-        return TYPES[declared](value)
+        return value if declared == "str" else as_number(TYPES[declared], value)
     except ValueError:
         raise InputError(name, value, f"{declared} is needed: {known[name]['help']}.") from None
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written to a file: the command line lets other bytes through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def as_number(kind: type[int] | type[float], text: str) -> int | float:
+    """Read a number as one writes it; by themselves, int and float also read 1_000, nan and １.
+
+    Raises
+    ------
+    ValueError
+        It is none of this kind, or larger than any float.
+    """
+    number = kind(text)
+    if not NUMBER.fullmatch(text) or abs(number) == math.inf:
+        raise ValueError(f"{text} is no finite number in plain digits")
+    return number
 
 
 def typed_parameters(notebook: str, given: list[tuple[str, str]]) -> dict[str, Value]:
