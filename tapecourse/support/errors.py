@@ -7,6 +7,7 @@ __all__ = [
     "InputError",
     "LossNotFinite",
     "TapeError",
+    "printable",
 ]
 
 
@@ -38,3 +39,10 @@ class GradientError(ClearError):
 
 class LossNotFinite(ClearError):
     """A training loss became infinite or not a number."""
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would not show but obey, and bytes that are no text."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text
+    )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import yaml
 
 from tapecourse.support.errors import InputError
-from tapecourse.tools.run import Value, known_parameters, typed_value
+from tapecourse.tools.parameters import Value, is_unicode, known_parameters, typed_value
 
 __all__ = ["ENDS", "Run", "make_runs", "read_grid", "type_grid"]
 
@@ -47,15 +47,6 @@ def read_grid(given: list[tuple[str, str]], path: str | None = None) -> dict[str
     if not grid:
         raise InputError("-p", "", "at least one parameter is needed: -p NAME VALUE,VALUE,...")
     return grid
-
-
-def is_unicode(text: str) -> bool:
-    """Tell whether a text can be written to a file: the command line lets other bytes through."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def read_grid_file(path: str) -> dict[str, list]:

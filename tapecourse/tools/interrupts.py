@@ -1,25 +1,59 @@
-"""When Ctrl-C may come."""
+"""When Ctrl-C may come, and SIGTERM, which batch systems send."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["interrupts"]
+__all__ = ["Terminated", "heed_terminate", "interrupts"]
+
+terminate = {"held back": False, "came": False}
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: an end is asked for, as by Ctrl-C."""
+
+
+@contextmanager
+def heed_terminate() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated`, so that what was begun is ended in order."""
+
+    def come(*_: object) -> None:
+        terminate["came"] = True
+        raise_terminated()
+
+    before = signal.signal(signal.SIGTERM, come)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def raise_terminated() -> None:
+    if terminate["came"] and not terminate["held back"]:
+        terminate["came"] = False
+        raise Terminated
 
 
 @contextmanager
 def interrupts(allowed: bool) -> Iterator[None]:
-    """Let Ctrl-C through to this thread, or hold it back: it comes when it is allowed again.
+    """Let both through to this thread, or hold them back: they come when they are allowed again.
 
-    Threads and processes that are started while it is held back never get it.
+    Threads and processes that are started while they are held back never get Ctrl-C. SIGTERM they
+    get: it is how they are ended.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    how = signal.SIG_UNBLOCK if allowed else signal.SIG_BLOCK
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    held_back = terminate["held back"]
+    masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, []) if masks else None
     try:
-        signal.pthread_sigmask(how, [signal.SIGINT])  # one that was held back comes here
+        terminate["held back"] = not allowed
+        raise_terminated()
+        if masks:
+            how = signal.SIG_UNBLOCK if allowed else signal.SIG_BLOCK
+            signal.pthread_sigmask(how, [signal.SIGINT])  # one that was held back comes here
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        terminate["held back"] = held_back
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,108 @@
+"""One attempt at a run: what a single run does, and each worker of a sweep."""
+
+import json
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import nbformat
+
+from tapecourse.support.errors import ClearError, printable
+from tapecourse.tools.execute import KernelDied, Refused, execute
+from tapecourse.tools.folder import read_json
+from tapecourse.tools.parameters import RUN_DIR, Value, known_parameters
+
+__all__ = ["TRIES", "attempt", "first_line"]
+
+ONE_AT_A_TIME = threading.Lock()  # in a worker with several threads; see execute
+TRIES = 3  # of a run whose kernel or worker dies
+
+
+def attempt(
+    notebook: str,
+    folder: str,
+    parameters: dict[str, Value],
+    *,
+    cwd: str,
+    threads: int,
+    timeout: float | None = None,
+    show_progress: bool = False,
+) -> dict:
+    """Run the notebook once, in a new folder below `folder`; again where its kernel is killed.
+
+    Whatever goes wrong is the run's error; only an interrupt is raised.
+
+    Returns
+    -------
+    dict
+        The record, which goes into ``run.json``; the attempt's ``folder``; and whether the
+        notebook ``refused`` a parameter.
+    """
+    known = known_parameters(notebook)
+    run = {"parameters": parameters, "metrics": {}, "threads": threads, "refused": False}
+    with ONE_AT_A_TIME:
+        begun = time.perf_counter()
+        for _ in range(TRIES):
+            made = Path(folder, uuid.uuid4().hex)  # the attempt of a killed worker has its own
+            error = ""
+            try:
+                made.mkdir()
+                inputs = parameters | ({RUN_DIR: str(made)} if RUN_DIR in known else {})
+                executed = execute(
+                    Path(notebook),
+                    made / Path(notebook).name,
+                    inputs,
+                    cwd=cwd,
+                    threads=threads,
+                    timeout=timeout,
+                    show_progress=show_progress,
+                )
+                run["metrics"] = read_metrics(made, executed)
+            except KernelDied as problem:
+                error = first_line(f"{problem} (tried {TRIES} times)")
+                continue
+            except ClearError as problem:
+                run["refused"] = isinstance(problem, Refused)
+                error = first_line(str(problem))
+            except Exception as problem:
+                error = first_line(f"{type(problem).__name__}: {problem}")
+            break
+    run["seconds"] = round(time.perf_counter() - begun, 3)
+    return run | {"status": "failed" if error else "done", "error": error, "folder": str(made)}
+
+
+def read_metrics(folder: Path, executed: nbformat.NotebookNode) -> dict:
+    """Read the ``metrics`` of metrics.json, or else of the cell tagged ``results``.
+
+    Raises
+    ------
+    ClearError
+        The file is no JSON, or either is not of that form.
+    """
+    form = {"metrics": dict}
+    path = folder / "metrics.json"
+    try:
+        if path.exists():
+            return read_json(path.read_text(encoding="utf-8"), form)["metrics"]
+        found = results_of(executed)
+        return {} if found is None else read_json(json.dumps(found), form)["metrics"]
+    except (ValueError, OSError) as error:
+        where = "metrics.json" if path.exists() else "what its results cell shows"
+        raise ClearError(f"{where} is broken: {error}") from None
+
+
+def results_of(executed: nbformat.NotebookNode) -> object:
+    """Return what the cell tagged ``results`` shows as JSON; None without such a cell."""
+    for cell in executed.cells:
+        if "results" in cell.metadata.get("tags", []):
+            for output in cell.get("outputs", []):
+                if "application/json" in output.get("data", {}):
+                    return output.data["application/json"]
+    return None
+
+
+def first_line(text: str) -> str:
+    """Return the first line of an error that says something, cut to what fits into a table."""
+    lines = (line.strip() for line in text.splitlines())
+    return printable(next(filter(None, lines), "no message")[:300])

@@ -1,0 +1,223 @@
+"""Executes a notebook with papermill, in a kernel that leaves nothing behind."""
+
+import io
+import os
+import re
+import sys
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import nbformat
+import papermill
+import psutil
+from papermill.exceptions import PapermillExecutionError
+from tenacity import Retrying, retry_if_exception_message, stop_after_attempt
+from tqdm.auto import tqdm
+
+from tapecourse.support.errors import ClearError, InputError, printable
+from tapecourse.tools.parameters import Value
+
+__all__ = ["KernelDied", "Refused", "RunFailed", "execute", "stderr_into"]
+
+MARK = "TAPECOURSE_RUN"  # in the environment of all processes of a run
+THREADS = (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+)
+
+# A kernel binds its ports a second after they are chosen; another process can take one meanwhile.
+# Nothing has run then, so that a new kernel may simply be tried.
+try_three_kernels = Retrying(
+    retry=retry_if_exception_message(message="Kernel died before replying to kernel_info"),
+    stop=stop_after_attempt(3),
+    reraise=True,
+)
+
+
+class RunFailed(ClearError):
+    """A cell of the notebook raised an error, or the run didn't reach its last cell."""
+
+
+class KernelDied(RunFailed):
+    """The kernel was killed, or crashed, or never started."""
+
+
+class Refused(InputError):
+    """The notebook itself refused a parameter."""
+
+    def __init__(self, message: str):
+        ClearError.__init__(self, message)
+
+
+def execute(
+    notebook: Path,
+    executed: Path,
+    parameters: dict[str, Value],
+    *,
+    threads: int,
+    timeout: float | None = None,
+    cwd: str | None = None,
+    show_progress: bool = False,
+) -> nbformat.NotebookNode:
+    """Execute a notebook into the file `executed`.
+
+    Its kernel starts in `cwd`, by default the caller's folder. Not for threads of one process:
+    stderr, the environment and the working directory are changed meanwhile.
+
+    Parameters
+    ----------
+    notebook, executed : Path
+    parameters : dict
+    threads : int
+        How many threads NumPy and TensorFlow may use.
+    timeout : float, optional
+        Seconds after which the run is ended.
+    cwd : str, optional
+    show_progress : bool
+        Whether to show papermill's bar and the notebook's epoch lines.
+
+    Raises
+    ------
+    Refused
+        The notebook's own check refused a parameter.
+    RunFailed
+        Another error; what is in `executed` shows where.
+    KernelDied
+        The kernel died, for no reason that the run itself gave.
+    """
+    with kernel_log() as log, environment(threads), time_limit(timeout) as overdue:
+        try:
+            notebook_run = try_three_kernels(
+                papermill.execute_notebook,
+                papermills_path(notebook),
+                papermills_path(executed),
+                parameters,
+                kernel_name="python3",
+                language="python",
+                cwd=cwd,
+                progress_bar=show_progress,
+                stdout_file=EpochLines() if show_progress else None,
+            )
+        except PapermillExecutionError as error:
+            if error.ename == "InputError":  # of the notebook's check of its parameters
+                raise Refused(error.evalue) from None
+            raise RunFailed(f"{error.ename}: {error.evalue.strip()}") from None
+        except RuntimeError as error:  # of nbclient: its kernel died, or never answered
+            if overdue.is_set():
+                raise RunFailed(f"it took longer than --timeout {timeout:g}, in seconds") from None
+            raise KernelDied(f"{error}: {last_words(log, executed.parent)}") from None
+    check_reached_end(notebook_run)
+    return notebook_run
+
+
+def papermills_path(path: Path) -> str:
+    """Double the braces of a path, which papermill would fill in."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def check_reached_end(executed: nbformat.NotebookNode) -> None:
+    """Refuse a run that left Python before its last cell, which papermill calls done."""
+    for number, cell in enumerate(executed.cells, start=1):
+        exits = [each for each in cell.get("outputs", []) if each.get("ename") == "SystemExit"]
+        if exits:
+            raise RunFailed(f"SystemExit: cell {number} of {len(executed.cells)} ended the run")
+
+
+@contextmanager
+def environment(threads: int) -> Iterator[None]:
+    """Set the number of threads; mark the run's processes, and end those that outlive it."""
+    mark = uuid.uuid4().hex
+    ours = dict.fromkeys(THREADS, str(threads)) | {MARK: mark}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+        end_processes(mark)
+
+
+def end_processes(mark: str) -> None:
+    """Kill what a run has started, however deep, and has not ended."""
+    for process in psutil.process_iter(["environ"]):
+        if (process.info["environ"] or {}).get(MARK) == mark:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[threading.Event]:
+    """End the run's processes after some seconds; yield an event that says that it was done."""
+    overdue = threading.Event()
+
+    def end(mark: str) -> None:
+        overdue.set()
+        end_processes(mark)
+
+    if seconds is None:
+        yield overdue
+        return
+    timer = threading.Timer(seconds, end, [os.environ[MARK]])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield overdue
+    finally:
+        timer.cancel()
+
+
+class EpochLines(io.TextIOBase):
+    """Shows a notebook's epoch lines in the terminal, above papermill's bar."""
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            if re.match(r"epoch \d+/\d+:", line):
+                tqdm.write(printable(line))
+        return len(text)
+
+
+@contextmanager
+def stderr_into(log: BinaryIO) -> Iterator[TextIO]:
+    """Send stderr into a file, that of processes started meanwhile too; yield the terminal."""
+    with os.fdopen(os.dup(2), "w", buffering=1) as terminal:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield terminal
+        finally:
+            os.dup2(terminal.fileno(), 2)
+
+
+@contextmanager
+def kernel_log() -> Iterator[BinaryIO]:
+    """Keep what the kernel's process writes to stderr off the terminal, in a file of its own."""
+    ours = sys.stderr
+    with tempfile.TemporaryFile() as log, stderr_into(log) as terminal:
+        sys.stderr = terminal  # where papermill draws its bar
+        try:
+            yield log
+        finally:
+            sys.stderr = ours
+
+
+def last_words(log: BinaryIO, folder: Path) -> str:
+    """Return the line of a dead kernel's log that tells most, and keep all of it in the folder."""
+    log.seek(0)
+    lines = log.read().decode(errors="replace").splitlines()
+    lines = [line for line in lines if line.strip() and "[IPKernelApp]" not in line]
+    if not lines:
+        return "it wrote no message. Did code crash outside Python, or did memory run out?"
+    with suppress(OSError):  # of a run that removed its folder
+        (folder / "kernel.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    fatal = [line for line in lines if line.startswith("Fatal Python error")]
+    return (fatal or lines)[-1]

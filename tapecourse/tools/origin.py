@@ -1,0 +1,107 @@
+"""What decides the result of a run, besides its parameters.
+
+Two runs can be compared if all of this is the same: the notebook's code, the modules that it
+imports from files of ours or of the user's, TensorFlow, Keras and NumPy, the number of threads
+(sums of floats depend on their order), and the data.
+"""
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
+
+from tapecourse.support.data import data_digest
+from tapecourse.tools.parameters import known_parameters
+
+__all__ = ["difference", "installed", "origin_of"]
+
+COURSE = Path(__file__).resolve().parents[2]
+PACKAGES = ("tensorflow", "keras", "numpy")
+
+
+def origin_of(notebook: str, grid: dict[str, list], threads: int) -> dict:
+    """Describe where results come from.
+
+    Parameters
+    ----------
+    notebook : str
+    grid : dict
+        The values of each parameter that is set.
+    threads : int
+    """
+    cells = nbformat.read(notebook, as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    values = {name: [known["default"]] for name, known in known_parameters(notebook).items()}
+    texts = {str(value).strip("'\"") for each in (values | grid).values() for value in each}
+    digests = {text: data_digest(text) for text in sorted(texts)}
+    return {
+        "notebook": Path(notebook).name,
+        "code": digest(json.dumps(code).encode()),
+        "modules": modules_of(code, [Path(notebook).resolve().parent, Path.cwd(), COURSE]),
+        "versions": versions(),
+        "data": {name: found for name, found in digests.items() if found},
+        "threads": threads,
+    }
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def installed() -> dict[str, str]:
+    """Digest all modules of the course, and tell the versions of what computes."""
+    course = COURSE / "tapecourse"
+    files = {str(path.relative_to(course)): path for path in course.rglob("*.py")}
+    return versions() | {name: digest(path.read_bytes()) for name, path in files.items()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that compute."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a sweep may need none of them
+            found[package] = "none"
+    return found
+
+
+def modules_of(code: list[str], folders: list[Path]) -> dict[str, str]:
+    """Digest the modules in `folders` that some cells import, directly or through others."""
+    finder = ModuleFinder(path=[str(folder) for folder in folders])
+    cells = [TransformerManager().transform_cell(cell) for cell in code]
+    main = finder.add_module("__main__")
+    for cell in cells:
+        try:
+            finder.scan_code(compile(cell, "cell", "exec"), main)
+        except SyntaxError:  # the run will tell
+            continue
+    files = {name: module.__file__ for name, module in finder.modules.items() if module.__file__}
+    return {name: digest(Path(files[name]).read_bytes()) for name in sorted(files)}
+
+
+def difference(ours: dict, theirs: dict) -> str:
+    """Say in words what the runs of a folder, `theirs`, have that ours would not; "" if nothing.
+
+    Both may have data that the other doesn't use.
+    """
+    if ours["notebook"] != theirs["notebook"]:
+        return f"of {theirs['notebook']}"
+    if ours["code"] != theirs["code"]:
+        return f"of another version of {ours['notebook']}"
+    if ours["threads"] != theirs["threads"]:
+        return f"with --threads {theirs['threads']}, not {ours['threads']}"
+    for package, known in theirs["versions"].items():
+        if ours["versions"].get(package) != known:
+            return f"with {package} {known}, not {ours['versions'].get(package)}"
+    for name in ours["modules"].keys() | theirs["modules"].keys():
+        if ours["modules"].get(name) != theirs["modules"].get(name):
+            return f"with another version of the module {name}"
+    for name in ours["data"].keys() & theirs["data"].keys():
+        if ours["data"][name] != theirs["data"][name]:
+            return f"with other data in {name}"
+    return ""
