@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dask
 from distributed import Client, Future, LocalCluster, WorkerPlugin, get_worker, wait
+from tqdm import tqdm
 
 from tapecourse.support.errors import ClearError, InputError
 from tapecourse.tools.attempt import TRIES, attempt, first_line
@@ -18,6 +19,7 @@ from tapecourse.tools.origin import installed
 __all__ = ["WorkerUnfit", "attempt_on_worker", "first_done", "local_client", "remote_client"]
 
 ANSWER = 10  # seconds in which a scheduler must answer, and have a worker
+UNFIT = "unfit"  # a topic of events
 GONE = 60  # seconds without a worker, after which a sweep ends
 
 
@@ -84,7 +86,7 @@ def remote_client(address: str, out: Path) -> Iterator[Client]:
         for worker, problem in client.run(problem_here).items():
             if problem:
                 raise InputError("--scheduler", address, f"its worker {worker} {problem}")
-        client.subscribe_topic("unfit", lambda event: print(f"Refused: worker {event[1]}"))
+        client.subscribe_topic(UNFIT, lambda event: tqdm.write(f"Refused: worker {event[1]}"))
         client.register_plugin(refuse_unfit(problem_here))
         yield client
 
@@ -118,7 +120,7 @@ def refuse_unfit(problem: Callable[[], str]) -> WorkerPlugin:
 
         async def setup(self, worker):
             if text := problem():
-                worker.log_event("unfit", f"{worker.address} {text}")
+                await worker.scheduler.log_event(topic=UNFIT, msg=f"{worker.address} {text}")
                 await worker.close(reason=text)
 
     return RefuseUnfit()
