@@ -9,7 +9,6 @@ from pathlib import Path
 
 import dask
 from distributed import Client, Future, LocalCluster, WorkerPlugin, get_worker, wait
-from tqdm import tqdm
 
 from tapecourse.support.errors import ClearError, InputError
 from tapecourse.tools.attempt import TRIES, attempt, first_line
@@ -86,7 +85,9 @@ def remote_client(address: str, out: Path) -> Iterator[Client]:
         for worker, problem in client.run(problem_here).items():
             if problem:
                 raise InputError("--scheduler", address, f"its worker {worker} {problem}")
-        client.subscribe_topic(UNFIT, lambda event: tqdm.write(f"Refused: worker {event[1]}"))
+        client.subscribe_topic(
+            UNFIT, lambda event: print(f"Refused: worker {event[1]}", flush=True)
+        )
         client.register_plugin(refuse_unfit(problem_here))
         yield client
 
