@@ -65,7 +65,23 @@ def test_the_python_versions_agree():
     assert tuple(version for version in everywhere if allowed.contains(f"{version}.1")) == PYTHONS
     assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in (ROOT / "Makefile").read_text()
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
-    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
+    assert tuple(workflow["jobs"]["test"]["strategy"]["matrix"]["python"]) == PYTHONS
+
+
+def test_the_workflow_names_files_that_exist():
+    """Those of the runs on macOS and Windows, where there is no `make test`."""
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    named = re.findall(r"\b(?:notebooks|tests)/\w+\.\w+", workflow)
+    assert len(named) >= 3
+    for name in named:
+        assert (ROOT / name).exists(), name
+
+
+def test_the_changelog_ends_at_the_version():
+    """The version itself stands in pyproject.toml, and nowhere else."""
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    unreleased, latest, *_ = re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)
+    assert (unreleased, latest) == ("Unreleased", PROJECT["version"])
 
 
 def imported_by(source: str) -> set[str]:

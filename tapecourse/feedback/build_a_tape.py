@@ -13,7 +13,7 @@ from tapecourse.feedback.core import (
     expect,
     returned,
 )
-from tapecourse.tape import Tape, TapeError, Tensor, Variable
+from tapecourse.tape import Tape, TapeError, Tensor, Variable, multiply
 
 
 @exercise(
@@ -33,7 +33,7 @@ def stop_gradient(answer: Callable) -> None:
     """Tensor -> the same value, cut off."""
     x = Variable([[1.5], [-2.0]])
     with Tape(persistent=True) as tape:
-        squared = x * x
+        squared = multiply(x, x)
         stopped = [returned(call(answer, squared)), returned(call(answer, x))]
         for result in stopped:
             if not isinstance(result, Tensor):
@@ -129,7 +129,7 @@ def identity(y: Tensor) -> Tensor:
 
 def square(y: Tensor) -> Tensor:
     """Return y·y; the adjoint that y gets then depends on x."""
-    return y * y
+    return multiply(y, y)
 
 
 @exercise(
@@ -298,7 +298,7 @@ def dot_test(answer: Callable) -> None:
     """(f, pull_back, x) -> whether they fit."""
     x = np.array([0.3, -0.8, 1.1, 0.6])
 
-    def accepts(f, pull_back):
+    def accepts(f: Callable, pull_back: Callable) -> bool:
         result = call(answer, f, pull_back, x)
         if not isinstance(result, bool | np.bool_):
             raise NotRight("no_answer", kind=type(result).__name__)

@@ -207,8 +207,9 @@ def check_answer(exercise: Exercise, answer: Any) -> Outcome:
         todo = f"write `{name}` in place of `raise NotImplementedError`, run its cell, then this."
         return Outcome(exercise, "untried", (f"○ Not tried yet: {todo}",))
     except Exception as error:
-        wrong = error
-        if not isinstance(error, NotRight):  # what came back is not what a test can work with
+        if isinstance(error, NotRight):
+            wrong = error
+        else:  # what came back is not what a test can work with
             wrong = NotRight("unusable", name=name, error=f"{type(error).__name__}: {error}")
         hint = exercise.hints[wrong.misconception].format(**wrong.details)
         first, *rest = (shorten(line) for line in hint.splitlines())
@@ -271,7 +272,9 @@ def copy_of(argument: Any) -> Any:
 
 def where(error: BaseException) -> str:
     """Quote the last line of the learner's own code that an error passed through."""
-    frames = [(each.filename, each.lineno) for each in traceback.extract_tb(error.__traceback__)]
+    frames = [
+        (each.filename, each.lineno or 0) for each in traceback.extract_tb(error.__traceback__)
+    ]
     frames += re.findall(r'File "(.+)", line (\d+), in', str(error))  # of a compiled function
     own = [frame for frame in frames if is_own(Path(frame[0]))]
     if not own:

@@ -1,6 +1,7 @@
 """The checks of the exercises of chapter 01."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def gradient(answer: Callable) -> None:
     ]
     mistakes = [(misconception, np.stack(pair, axis=1)) for misconception, *pair in pairs]
     right = np.stack([by_x, by_y], axis=1)
-    is_right = np.isclose(found, right, rtol=1e-4).all(axis=0)
+    is_right = np.all(np.isclose(found, right, rtol=1e-4), axis=0)
     otherwise = "one_wrong" if is_right.any() else "value"
     expect(found, right, mistakes, otherwise, name="xy"[int(is_right[0])])
 
@@ -111,10 +112,10 @@ def passes(answer: Callable) -> None:
 def second_difference(answer: Callable) -> None:
     """(f, x, h) -> f'' with an error that falls with h²."""
 
-    def f(x):
+    def f(x: Any) -> Any:
         return x**6
 
-    def measure(h):
+    def measure(h: float) -> np.ndarray:
         return as_numbers(call(answer, f, x, h), (), "the answer")
 
     # the error of the three values is 19·h², of wider ones up to 200·h²; below 0.01·h² isn't of h
@@ -170,7 +171,7 @@ def best_steps(answer: Callable) -> None:
     epsilon = np.array([np.finfo("float64").eps, np.finfo("float32").eps])
     right = (48 * epsilon) ** (1 / 4)
 
-    def is_near(steps):
+    def is_near(steps: np.ndarray) -> np.ndarray:
         return (steps / 5 <= found) & (found <= steps * 5)
 
     if is_near(right).all():

@@ -146,11 +146,11 @@ def mean_loss(
     labels: tf.Tensor,
     training: bool = True,
     from_logits: bool = True,
-) -> tf.Tensor:
+) -> Any:
     """Return the mean cross-entropy of a batch, right or wrong."""
     outputs = model(images, training=training)
     losses = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits)
-    return tf.reduce_mean(losses)
+    return keras.ops.mean(losses)
 
 
 def answer_with(weight: float = 1.0, last_only: bool = False, **how: bool) -> Callable:
@@ -297,7 +297,7 @@ class Reader(keras.Model):
 
     def __init__(self):
         super().__init__()
-        self.most_images = tf.Variable(0, trainable=False)  # in a call so far
+        self.most_images = tf.Variable(tf.constant(0), trainable=False)  # in a call so far
         self.has_trained = False  # whether any call was in training mode
 
     def call(self, images: Any, training: bool = False) -> Any:
@@ -378,7 +378,7 @@ def smooth(answer: Callable) -> None:
     for window in (3, 5, 1):
         half = window // 2
 
-        def around(before, after, reduce=np.mean):
+        def around(before: int, after: int, reduce: Callable = np.mean) -> np.ndarray:
             return np.array([reduce(losses[max(0, i - before) : i + after + 1]) for i in range(n)])
 
         right, in_place = around(half, half), losses.copy()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tapecourse.support.errors import InputError
+from tapecourse.support.parameters import require_text
 
 __all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "DataSet", "data_digest", "read_arrays"]
 
@@ -34,8 +35,9 @@ class DataSet:
 
     def check(self, name: str, value: object) -> None:
         """Refuse anything else."""
-        if not isinstance(value, str) or value not in NAMED_SOURCES:
-            read_arrays(value)
+        dataset = require_text(name, value)
+        if dataset not in NAMED_SOURCES:
+            read_arrays(dataset)
 
 
 def read_arrays(dataset: str) -> Arrays:
@@ -53,8 +55,7 @@ def read_arrays(dataset: str) -> Arrays:
     InputError
         The name is unknown, the download failed, or the file is missing or malformed.
     """
-    if not isinstance(dataset, str):
-        raise InputError("dataset", dataset, "a text in quotes is needed.")
+    require_text("dataset", dataset)
     if dataset == "mnist_5k":
         return _bundled()
     if dataset in NAMED_SOURCES:
@@ -85,9 +86,10 @@ def _bundled() -> Arrays:
 
     images, labels = mnist_data()
     images = images.reshape(-1, 28, 28).astype(np.uint8)
-    x_train, x_test, y_train, y_test = train_test_split(
+    parts = train_test_split(
         images, labels.astype(np.int64), test_size=500, stratify=labels, random_state=SPLIT_SEED
     )
+    x_train, x_test, y_train, y_test = map(np.asarray, parts)
     return Arrays(x_train, y_train, x_test, y_test)
 
 

@@ -8,7 +8,7 @@ which leaves few crossings.
 import itertools
 from collections.abc import Collection, Sequence
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -112,7 +112,7 @@ def sort_layers(graph: nx.DiGraph, layer: dict, sweeps: int = 24) -> list[list]:
         neighbours = graph.predecessors if forward else graph.successors
         for names in layers if forward else reversed(layers):
             pull = {n: np.mean([slot[m] for m in neighbours(n)] or [slot[n]]) for n in names}
-            names.sort(key=pull.get)
+            names.sort(key=pull.__getitem__)
             slot |= {name: i - len(names) / 2 for i, name in enumerate(names)}
         tried.append((crossings(graph, layer, slot), [list(names) for names in layers]))
     return min(tried, key=lambda pair: pair[0])[1]
@@ -167,8 +167,9 @@ def draw_node(axis: Axes, node: GraphNode, center: np.ndarray, size: tuple, mark
     edge = dict(ec="#D55E00", lw=2.2) if marked else dict(ec="0.35", lw=1)
     face = "#EAF3FA" if not node.operation else "white"
     style = "round,pad=0,rounding_size=0.08"
-    corner = center - np.array(size) / 2
-    axis.add_patch(FancyBboxPatch(corner, *size, boxstyle=style, fc=face, zorder=2, **edge))
+    left, bottom = center - np.array(size) / 2
+    box = FancyBboxPatch((left, bottom), *size, boxstyle=style, fc=face, zorder=2, **edge)
+    axis.add_patch(box)
     looks = [{"weight": "bold"}, {}, {"color": "#B34700"}]
     lines = [(text, look) for text, look in zip(node_lines(node), looks) if text]
     for i, (text, look) in enumerate(lines):
@@ -183,8 +184,9 @@ def draw_edge(axis: Axes, stops: list, along: np.ndarray) -> np.ndarray:
         reach = (end - start) @ along / 2 * along
         vertices += [start + reach, end - reach, end]
         codes += 3 * [Path.CURVE4]
-    look = dict(arrowstyle="-|>", mutation_scale=12, color="0.35", lw=1.1, zorder=1)
-    axis.add_patch(FancyArrowPatch(path=Path(vertices, codes), shrinkA=0, shrinkB=0, **look))
+    look: dict[str, Any] = dict(arrowstyle="-|>", mutation_scale=12, color="0.35", lw=1.1)
+    path = Path(vertices, codes)
+    axis.add_patch(FancyArrowPatch(path=path, shrinkA=0, shrinkB=0, zorder=1, **look))
     return np.array(vertices[-4:])
 
 
@@ -192,16 +194,16 @@ def draw_label(axis: Axes, curve: np.ndarray, text: str, taken: list) -> None:
     """Write on the curve where no label is yet, and add the place to `taken`."""
     size = np.array([text_width(text, size=9) + 0.06, 0.18])
 
-    def point(t):
+    def point(t: float) -> np.ndarray:
         return np.array([(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3]) @ curve
 
-    def overlap(place):
+    def overlap(place: np.ndarray) -> float:
         return sum(np.prod(np.maximum((size + s) / 2 - abs(place - p), 0)) for p, s in taken)
 
-    place = min(map(point, (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78)), key=overlap)
+    place = x, y = min(map(point, (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78)), key=overlap)
     taken.append((place, size))
-    look = dict(ha="center", va="center", fontsize=9, color="#006B4F", zorder=4)
-    axis.text(*place, text, bbox=dict(fc="white", ec="none", pad=0.6), **look)
+    look: dict[str, Any] = dict(ha="center", va="center", fontsize=9, color="#006B4F", zorder=4)
+    axis.text(x, y, text, bbox=dict(fc="white", ec="none", pad=0.6), **look)
 
 
 def box_width(node: GraphNode) -> float:
@@ -231,8 +233,8 @@ def spread(
     return inches, np.array([0.0, -1.0])
 
 
-def make_canvas(position: dict, width: dict[str, float], title: str) -> Axes:
-    """Make axes in inches that hold all boxes and bends, and the title above."""
+def make_canvas(position: dict, width: dict[str, float], title: str) -> tuple[Figure, Axes]:
+    """Make a figure with axes in inches that hold all boxes and bends, and the title above."""
     sizes = {name: np.array([width.get(name, 0), HEIGHT]) for name in position}
     low = np.min([place - sizes[name] / 2 for name, place in position.items()], axis=0) - 0.1
     high = np.max([place + sizes[name] / 2 for name, place in position.items()], axis=0) + 0.1
@@ -243,7 +245,7 @@ def make_canvas(position: dict, width: dict[str, float], title: str) -> Axes:
     axis = figure.add_axes((0, 0, 1, 1), xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     axis.axis("off")
     axis.text(low[0] + 0.1, high[1] - 0.25, title, fontsize=12)
-    return axis
+    return figure, axis
 
 
 def draw_graph(
@@ -273,7 +275,7 @@ def draw_graph(
     width = {node.name: box_width(node) for node in nodes}
     position, along = spread(nodes, places, layers, width)
     across = np.array([-along[1], -along[0]])
-    axis = make_canvas(position, width, title)
+    figure, axis = make_canvas(position, width, title)
     half = {name: abs(along @ [width[name], HEIGHT]) / 2 for name in width}  # along the direction
     reach = [max(half.get(name, 0) for name in names) for names in layers]  # of a layer's boxes
     taken = []
@@ -291,4 +293,4 @@ def draw_graph(
             curve = draw_edge(axis, [start, *sides, end], along)
             if node.partials and node.partials[i] is not None:
                 draw_label(axis, curve, show_value(node.partials[i]), taken)
-    return axis.figure
+    return figure

@@ -1,5 +1,7 @@
 """Layers that compute what Keras's do, faster."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -11,13 +13,16 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     Keras's layer trains in a dozen operations, and their gradients in as many again; this one's
     is a single one, with a single gradient. Outputs, gradients and moving averages are the same.
-    Inference, also of a frozen layer, and any type but float32 are left to Keras.
+    Inference, also of a frozen layer, masks and any type but float32 are left to Keras.
     """
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> Any:
         """Normalize (n, channels) or (n, height, width, channels)."""
-        if not (training and self.trainable) or inputs.dtype != tf.float32:
-            return super().call(inputs, training=training)
+        fast = training and self.trainable and mask is None and inputs.dtype == tf.float32
+        if not fast:
+            return super().call(inputs, training=training, mask=mask)
         images = inputs if inputs.shape.rank == 4 else inputs[:, tf.newaxis, tf.newaxis, :]
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             images, self.gamma, self.beta, epsilon=self.epsilon, is_training=True

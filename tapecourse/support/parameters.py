@@ -20,6 +20,7 @@ __all__ = [
     "Text",
     "check_parameters",
     "make_folder",
+    "require_text",
 ]
 
 
@@ -57,8 +58,13 @@ class Integer:
 
     def check(self, name: str, value: object) -> None:
         """Refuse anything else."""
-        is_integer = isinstance(value, int) and not isinstance(value, bool)
-        if not is_integer or not self.low <= value <= (value if self.high is None else self.high):
+        inside = (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and self.low <= value
+            and (self.high is None or value <= self.high)
+        )
+        if not inside:
             limits = (
                 f"of {self.low} or more"
                 if self.high is None
@@ -77,8 +83,11 @@ class Number:
 
     def check(self, name: str, value: object) -> None:
         """Refuse anything else."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        inside = is_number and self.low <= value <= self.high  # false for NaN
+        inside = (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and self.low <= value <= self.high  # false for NaN
+        )
         at_low, at_high = value == self.low, value == self.high
         if not inside or (self.open_low and at_low) or (self.open_high and at_high):
             raise InputError(name, value, f"a number {self.limits()} is needed.")
@@ -110,18 +119,29 @@ class Text:
 
     def check(self, name: str, value: object) -> None:
         """Refuse anything else."""
-        if not isinstance(value, str):
-            raise InputError(name, value, "a text in quotes is needed.")
+        require_text(name, value)
 
 
-class Folder(Text):
+class Folder:
     """A folder that can be written, which is made if need be; or an empty text: no folder."""
 
     def check(self, name: str, value: object) -> None:
         """Refuse anything else."""
-        super().check(name, value)
-        if value:
-            make_folder(name, str(value))
+        if path := require_text(name, value):
+            make_folder(name, path)
+
+
+def require_text(name: str, value: object) -> str:
+    """Return a value that is a string.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    if not isinstance(value, str):
+        raise InputError(name, value, "a text in quotes is needed.")
+    return value
 
 
 def make_folder(name: str, path: str) -> None:

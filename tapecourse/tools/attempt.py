@@ -5,6 +5,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -19,19 +20,17 @@ ONE_AT_A_TIME = threading.Lock()  # in a worker with several threads; see execut
 TRIES = 3  # of a run whose kernel or worker dies
 
 
-def attempt(
-    notebook: str,
-    folder: str,
-    parameters: dict[str, Value],
-    *,
-    cwd: str,
-    threads: int,
-    timeout: float | None = None,
-    show_progress: bool = False,
-) -> dict:
+def attempt(notebook: str, folder: str, parameters: dict[str, Value], **settings: Any) -> dict:
     """Run the notebook once, in a new folder below `folder`; again where its kernel is killed.
 
     Whatever goes wrong is the run's error; only an interrupt is raised.
+
+    Parameters
+    ----------
+    notebook, folder : str
+    parameters : dict
+    settings
+        Of `execute`: cwd, threads, timeout, show_progress.
 
     Returns
     -------
@@ -39,37 +38,47 @@ def attempt(
         The record, which goes into ``run.json``; the attempt's ``folder``; and whether the
         notebook ``refused`` a parameter.
     """
-    known = known_parameters(notebook)
-    run = {"parameters": parameters, "metrics": {}, "threads": threads, "refused": False}
     with ONE_AT_A_TIME:
         begun = time.perf_counter()
-        for _ in range(TRIES):
+        record: dict[str, Any] = {"kernel_died": True}
+        tries = 0
+        while record["kernel_died"] and tries < TRIES:
             made = Path(folder, uuid.uuid4().hex)  # the attempt of a killed worker has its own
-            error = ""
-            try:
-                made.mkdir()
-                inputs = parameters | ({RUN_DIR: str(made)} if RUN_DIR in known else {})
-                executed = execute(
-                    Path(notebook),
-                    made / Path(notebook).name,
-                    inputs,
-                    cwd=cwd,
-                    threads=threads,
-                    timeout=timeout,
-                    show_progress=show_progress,
-                )
-                run["metrics"] = read_metrics(made, executed)
-            except KernelDied as problem:
-                error = first_line(f"{problem} (tried {TRIES} times)")
-                continue
-            except ClearError as problem:
-                run["refused"] = isinstance(problem, Refused)
-                error = first_line(str(problem))
-            except Exception as problem:
-                error = first_line(f"{type(problem).__name__}: {problem}")
-            break
-    run["seconds"] = round(time.perf_counter() - begun, 3)
-    return run | {"status": "failed" if error else "done", "error": error, "folder": str(made)}
+            record, tries = one_try(notebook, made, parameters, settings), tries + 1
+        if record.pop("kernel_died"):
+            record["error"] += f" (tried {tries} times)"
+        return record | {"seconds": round(time.perf_counter() - begun, 3)}
+
+
+def one_try(notebook: str, made: Path, parameters: dict[str, Value], settings: dict) -> dict:
+    """Run the notebook in the new folder `made`; return the record of this try."""
+    known = known_parameters(notebook)
+    inputs = parameters | ({RUN_DIR: str(made)} if RUN_DIR in known else {})
+    metrics, problem = {}, None
+    try:
+        made.mkdir()
+        executed = execute(Path(notebook), made / Path(notebook).name, inputs, **settings)
+        metrics = read_metrics(made, executed)
+    except Exception as error:
+        problem = error
+    return {
+        "parameters": parameters,
+        "metrics": metrics,
+        "threads": settings["threads"],
+        "status": "failed" if problem else "done",
+        "error": in_a_line(problem),
+        "folder": str(made),
+        "refused": isinstance(problem, Refused),
+        "kernel_died": isinstance(problem, KernelDied),
+    }
+
+
+def in_a_line(problem: Exception | None) -> str:
+    """Say what went wrong; of a ClearError the message says all."""
+    if problem is None:
+        return ""
+    name = "" if isinstance(problem, ClearError) else f"{type(problem).__name__}: "
+    return first_line(f"{name}{problem}")
 
 
 def read_metrics(folder: Path, executed: nbformat.NotebookNode) -> dict:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
-import dask
-from distributed import Client, Future, LocalCluster, WorkerPlugin, get_worker, wait
+import dask.config
+from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, get_worker, wait
 
 from tapecourse.support.errors import ClearError, InputError
 from tapecourse.tools.attempt import TRIES, attempt, first_line
@@ -30,7 +31,7 @@ class WorkerUnfit(ClearError):
         self.address, self.problem = address, problem
 
 
-def attempt_on_worker(notebook: str, folder: str, parameters: dict, **settings) -> dict:
+def attempt_on_worker(notebook: str, folder: str, parameters: dict, **settings: Any) -> dict:
     """Do what `attempt` does, on a worker.
 
     Raises
@@ -82,7 +83,7 @@ def remote_client(address: str, out: Path) -> Iterator[Client]:
             problem = f"it has no worker. Start some: dask worker {address} --nthreads 1"
             raise InputError("--scheduler", address, problem) from None
         problem_here = problem_in(out)
-        for worker, problem in client.run(problem_here).items():
+        for worker, problem in cast(dict, client.run(problem_here)).items():
             if problem:
                 raise InputError("--scheduler", address, f"its worker {worker} {problem}")
         client.subscribe_topic(
@@ -119,7 +120,7 @@ def refuse_unfit(problem: Callable[[], str]) -> WorkerPlugin:
     class RefuseUnfit(WorkerPlugin):
         name = "refuse-unfit"
 
-        async def setup(self, worker):
+        async def setup(self, worker: Worker) -> None:
             if text := problem():
                 await worker.scheduler.log_event(topic=UNFIT, msg=f"{worker.address} {text}")
                 await worker.close(reason=text)
@@ -138,11 +139,13 @@ def first_done(client: Client, futures: list[Future]) -> list[Future]:
     last_seen = time.monotonic()
     while True:
         try:
-            return list(wait(futures, timeout=1, return_when="FIRST_COMPLETED").done)
+            done = cast(Any, wait(futures, timeout=1, return_when="FIRST_COMPLETED")).done
+            return list(done)
         except TimeoutError:
             pass
         try:
-            workers = client.sync(client.scheduler.identity, callback_timeout=ANSWER)["workers"]
+            identity = cast(Any, client.scheduler).identity
+            workers = cast(dict, client.sync(identity, callback_timeout=ANSWER))["workers"]
         except (TimeoutError, OSError):
             raise ClearError(f"dask's scheduler has not answered for {ANSWER} s.") from None
         if workers:

@@ -70,7 +70,9 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_command(commands, name: str, what: str, example: str) -> argparse.ArgumentParser:
+def add_command(
+    commands: argparse._SubParsersAction, name: str, what: str, example: str
+) -> argparse.ArgumentParser:
     """Add a command with its help."""
     return commands.add_parser(
         name,
@@ -113,7 +115,7 @@ def positive(kind: type) -> Callable[[str], float]:
     return number
 
 
-def add_run(commands) -> None:
+def add_run(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse run``."""
     command = add_command(
         commands,
@@ -143,7 +145,7 @@ def do_run(options: argparse.Namespace) -> bool:
     )
 
 
-def add_sweep(commands) -> None:
+def add_sweep(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse sweep``."""
     command = add_command(
         commands,
@@ -186,7 +188,7 @@ def do_sweep(options: argparse.Namespace) -> bool:
     )
 
 
-def add_grade(commands) -> None:
+def add_grade(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse grade``."""
     command = add_command(
         commands,
@@ -206,7 +208,7 @@ def do_grade(options: argparse.Namespace) -> bool:
     return grade(options.submissions, options.out)
 
 
-def add_export(commands) -> None:
+def add_export(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse export``."""
     command = add_command(
         commands,

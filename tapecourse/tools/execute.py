@@ -34,9 +34,9 @@ THREADS = (
 )
 
 # A kernel binds its ports a second after they are chosen; another process can take one meanwhile.
-# Nothing has run then, so that a new kernel may simply be tried.
+# By which it is, the kernel dies or hangs. Nothing has run then, so that a new one may be tried.
 try_three_kernels = Retrying(
-    retry=retry_if_exception_message(message="Kernel died before replying to kernel_info"),
+    retry=retry_if_exception_message(match="Kernel (died before replying|didn't respond in)"),
     stop=stop_after_attempt(3),
     reraise=True,
 )

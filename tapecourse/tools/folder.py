@@ -48,8 +48,15 @@ __all__ = [
 ]
 
 UNFINISHED = ".unfinished"
-DESCRIPTION = dict.fromkeys(("modules", "versions", "data"), dict)
-DESCRIPTION |= {"notebook": str, "code": str, "threads": int, "parameters": list}
+DESCRIPTION: dict[str, type] = {  # what sweep.json holds
+    "notebook": str,
+    "code": str,
+    "modules": dict,
+    "versions": dict,
+    "data": dict,
+    "threads": int,
+    "parameters": list,
+}
 
 
 @contextmanager

@@ -80,8 +80,8 @@ def modules_of(code: list[str], folders: list[Path]) -> dict[str, str]:
             finder.scan_code(compile(cell, "cell", "exec"), main)
         except SyntaxError:  # the run will tell
             continue
-    files = {name: module.__file__ for name, module in finder.modules.items() if module.__file__}
-    return {name: digest(Path(files[name]).read_bytes()) for name in sorted(files)}
+    files = {name: getattr(module, "__file__", None) for name, module in finder.modules.items()}
+    return {name: digest(Path(file).read_bytes()) for name, file in sorted(files.items()) if file}
 
 
 def difference(ours: dict, theirs: dict) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, cast
 
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker
@@ -73,7 +74,7 @@ def result_of(future: Future, folder: Path, run: Run) -> dict:
 
 
 def run_all(
-    client: Client, notebook: Path, runs: list[Run], out: Path, **settings
+    client: Client, notebook: Path, runs: list[Run], out: Path, **settings: Any
 ) -> Iterator[tuple[Run, dict]]:
     """Run on the workers, as many at once as there are; yield each run with its record.
 
@@ -82,7 +83,7 @@ def run_all(
     """
     waiting, running = list(reversed(runs)), {}
     while waiting or running:
-        free = max(1, len(client.nthreads())) - len(running)
+        free = max(1, len(cast(dict[str, int], client.nthreads()))) - len(running)
         for run in [waiting.pop() for _ in range(min(free, len(waiting)))]:
             folder = out / UNFINISHED / run.name
             with clear_write_errors(out):
@@ -95,7 +96,7 @@ def run_all(
             try:
                 yield run, result_of(future, folder, run)
             except WorkerUnfit as error:
-                if len(client.nthreads()) < 2:
+                if len(cast(dict[str, int], client.nthreads())) < 2:
                     yield run, killed(folder, run, str(error.problem))
                 else:  # the others may be able to do what this one can't
                     tqdm.write(f"Refused: worker {error.address} {error.problem}")
@@ -109,7 +110,7 @@ def do_runs(
     runs: list[Run],
     records: dict[str, dict],
     out: Path,
-    **settings,
+    **settings: Any,
 ) -> None:
     """Do the runs that are not done; put what comes of them into the folder and `records`."""
     to_do = not_done(runs, records)

@@ -1,0 +1,77 @@
+"""The folders: who may import what, and whether the README's tree is right."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+TAUGHT = "taught modules"
+MAY_IMPORT = {
+    TAUGHT: {TAUGHT, "support"},
+    "support": {"support"},
+    "feedback": {TAUGHT, "support", "feedback"},
+    "tools": {"support", "tools"},
+}
+MODULES = [
+    path
+    for path in sorted((ROOT / "tapecourse").rglob("*.py"))
+    if path.name not in ("__init__.py", "__main__.py")
+]
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Name the modules of the course that a module imports, such as ``tapecourse.tape``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            names = [f"{package_of(path)}.{node.module}"]  # `from .module import name`
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        yield from (name for name in names if name.startswith("tapecourse."))
+
+
+def package_of(path: Path) -> str:
+    return ".".join(path.parent.relative_to(ROOT).parts)
+
+
+def part_of(module: str) -> str:
+    """Return which part of the package a module belongs to."""
+    folder = module.split(".")[1]
+    return folder if folder in MAY_IMPORT else TAUGHT
+
+
+def chapter_of(taught: Path) -> str:
+    return taught.read_text().splitlines()[0].rsplit("/", 1)[-1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    here = part_of(f"{package_of(path)}.{path.stem}")
+    for module in imported_modules(path):
+        there = part_of(module)
+        assert there in MAY_IMPORT[here], f"{here} may not import {module}"
+        if here == there == TAUGHT:
+            earlier = chapter_of(ROOT / f"{module.replace('.', '/')}.py") < chapter_of(path)
+            assert earlier, f"{module} is not from an earlier chapter"
+
+
+def test_notebooks_import_no_tools(executed):
+    for cell in executed.cells:
+        assert cell.cell_type != "code" or "tapecourse.tools" not in cell.source, cell.id
+
+
+def test_the_tree_in_the_readme_is_right():
+    readme = (ROOT / "README.md").read_text()
+    [tree] = re.findall(r"^```text\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    named = {line.split()[0] for line in tree.splitlines()}
+    for name in named - {"runs/"}:
+        found = list(ROOT.glob(name.replace("NN_topic", "*")))
+        assert found, f"{name} is in the tree, and not in the repository"
+    for path in MODULES:
+        part = package_of(path).replace(".", "/")
+        assert {f"{part}/", f"{part}/*.py"} & named, f"{part} is not in the tree"
