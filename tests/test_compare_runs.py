@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from cells import run_cells
 from conftest import ROOT
 
-from tapecourse.tools.run import RunFailed, run_notebook
+from tapecourse.support.errors import InputError
 
 CHAPTER = ROOT / "notebooks" / "09_compare_runs.ipynb"
 
@@ -44,15 +45,7 @@ def make_sweep(folder, grid, quality, noise=0.01, failing=(), curves=True):
 
 def report(sweep, **parameters):
     """Run the chapter on a sweep; return what its cells printed or showed as text, by cell."""
-    parameters = {"sweep_dir": str(sweep)} | parameters
-    executed = run_notebook(str(CHAPTER), str(sweep / "report"), parameters, show_progress=False)
-    texts = {}
-    for cell in executed.cells:
-        for output in cell.get("outputs", []):
-            assert output.get("name") != "stderr", output.text
-            text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
-            texts[cell.id] = texts.get(cell.id, "") + text
-    return texts
+    return run_cells(CHAPTER, {"sweep_dir": str(sweep)} | parameters)
 
 
 def by_rate(learning_rate, **_):
@@ -239,31 +232,31 @@ def test_the_winners_curse_is_there_where_all_settings_are_equal(tmp_path):
 )
 def test_wrong_parameters_are_refused(tmp_path, parameters, message):
     grid = {"learning_rate": [1e-3, 3e-3], "seed": [0, 1]}
-    with pytest.raises(RunFailed) as refusal:
+    with pytest.raises(InputError) as refusal:
         report(make_sweep(tmp_path / "sweep", grid, by_rate), **parameters)
     assert message in str(refusal.value)
 
 
 def test_a_colour_where_only_the_seed_varies_is_refused(tmp_path):
     sweep = make_sweep(tmp_path / "sweep", {"seed": [0, 1]}, lambda seed: 0.2)
-    with pytest.raises(RunFailed, match="color_by = 'seed': '' is needed: only the seed varies"):
+    with pytest.raises(InputError, match="color_by = 'seed': '' is needed: only the seed varies"):
         report(sweep, color_by="seed")
 
 
 def test_a_metric_that_no_run_has_is_refused(tmp_path):
     sweep = make_sweep(tmp_path / "sweep", {"seed": [0, 1]}, lambda seed: float("nan"))
-    with pytest.raises(RunFailed, match="metric = 'val_loss': it is a finite number in none"):
+    with pytest.raises(InputError, match="metric = 'val_loss': it is a finite number in none"):
         report(sweep)
 
 
 def test_a_folder_that_is_no_sweep_is_refused(tmp_path):
     (tmp_path / "sweep").mkdir()
-    with pytest.raises(RunFailed, match="a folder with sweep.json is needed"):
+    with pytest.raises(InputError, match="a folder with sweep.json is needed"):
         report(tmp_path / "sweep")
 
 
 def test_a_sweep_whose_runs_all_failed_is_refused(tmp_path):
     grid = {"seed": [0, 1]}
     sweep = make_sweep(tmp_path / "sweep", grid, lambda seed: 0.2, failing=(0, 1))
-    with pytest.raises(RunFailed, match="none of its runs is done"):
+    with pytest.raises(InputError, match="none of its runs is done"):
         report(sweep)

@@ -1,40 +1,21 @@
-"""`make train`: the runner around papermill, and the Makefile's own care."""
+"""`tapecourse run`: the runner around papermill."""
 
 import json
-import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import time
 
 import nbformat
 import numpy as np
+import papermill
 import pandas as pd
 import pytest
 from conftest import ROOT
+from helpers import CHAPTER, end_of, make_notebook, run, start, wait_for, waits
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
 from tapecourse.support.errors import InputError
+from tapecourse.tools.command import main
 from tapecourse.tools.run import RunFailed, read_results, run_notebook, typed_parameters
-
-CHAPTER = str(ROOT / "notebooks" / "05_training_loop.ipynb")
-
-
-def run(*arguments, cwd=ROOT):
-    command = [sys.executable, "-m", "tapecourse.run", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
-
-
-def small_notebook(path, *sources):
-    parameters = nbformat.v4.new_code_cell(
-        "size: int = 1  # a size", metadata={"tags": ["parameters"]}
-    )
-    cells = [parameters, *map(nbformat.v4.new_code_cell, sources)]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-    return path
 
 
 # --- parameters
@@ -42,7 +23,7 @@ def small_notebook(path, *sources):
 
 def test_values_get_the_notebooks_types():
     given = [("epochs", "3"), ("learning_rate", "1"), ("dataset", "5"), ("seed", "0")]
-    typed = typed_parameters(CHAPTER, given)
+    typed = typed_parameters(str(CHAPTER), given)
     assert typed == {"epochs": 3, "learning_rate": 1.0, "dataset": "5", "seed": 0}
     assert list(map(type, typed.values())) == [int, float, str, int]
 
@@ -58,7 +39,7 @@ def test_values_get_the_notebooks_types():
 )
 def test_wrong_names_and_types_are_refused(name, value, message):
     with pytest.raises(InputError, match=f"^{message}"):
-        typed_parameters(CHAPTER, [(name, value)])
+        typed_parameters(str(CHAPTER), [(name, value)])
 
 
 def test_a_missing_notebook_is_refused():
@@ -66,39 +47,62 @@ def test_a_missing_notebook_is_refused():
         typed_parameters("nowhere.ipynb", [])
 
 
-def test_refusal_is_one_line_and_runs_nothing(tmp_path):
-    result = run(CHAPTER, tmp_path / "out", "-p", "epoch", "3")
-    assert result.returncode == 1
-    assert result.stderr.startswith("parameter = 'epoch': one of dataset, epochs")
-    assert result.stderr.count("\n") == 1
+def run_here(notebook, *options):
+    """Run a notebook in this process; return the exit status."""
+    return main(["run", str(notebook), *map(str, options)])
+
+
+def test_a_refusal_is_one_line_and_runs_nothing(tmp_path, capfd):
+    assert run_here(CHAPTER, "-p", "epoch", 3, "--out", tmp_path / "out") == 2
+    output = capfd.readouterr()
+    assert output.err.startswith("parameter = 'epoch': one of dataset, epochs")
+    assert output.err.count("\n") == 1 and not output.out
     assert not (tmp_path / "out").exists()
 
 
-def test_the_notebook_itself_is_never_overwritten(tmp_path):
-    notebook = small_notebook(tmp_path / "small.ipynb")
+def test_the_notebook_itself_is_never_overwritten(tmp_path, capfd):
+    notebook = make_notebook(tmp_path / "small.ipynb")
     before = notebook.read_bytes()
-    result = run(notebook, tmp_path)
-    assert result.returncode == 1 and "another folder" in result.stderr
+    assert run_here(notebook, "--out", tmp_path) == 2
+    assert "another folder" in capfd.readouterr().err
     assert notebook.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    assert run_here(CHAPTER, "--out", tmp_path / "file" / "out") == 2
+    error = capfd.readouterr().err
+    assert "can't be written" in error and error.count("\n") == 1
 
 
 # --- runs
 
 
-def test_a_failing_cell_is_told_in_two_lines(tmp_path):
-    notebook = small_notebook(tmp_path / "small.ipynb", "raise ValueError(f'size {size}')")
-    result = run(notebook, tmp_path / "out", "-p", "size", "7")
-    assert result.returncode == 1
-    assert "ValueError: size 7\nThe notebook up to there: " in result.stderr
-    assert "Traceback" not in result.stderr
+def test_a_failing_cell_is_told_in_two_lines(tmp_path, capfd):
+    notebook = make_notebook(tmp_path / "small.ipynb", "raise ValueError(f'size {size}')")
+    assert run_here(notebook, "-p", "size", 7, "--out", tmp_path / "out") == 1
+    error = capfd.readouterr().err
+    assert "ValueError: size 7\nThe notebook up to there: " in error
+    assert "Traceback" not in error
     assert (tmp_path / "out" / "small.ipynb").exists()
 
 
-def test_a_dying_kernel_is_told(tmp_path):
-    notebook = small_notebook(tmp_path / "small.ipynb", "import os\nos._exit(1)")
-    result = run(notebook, tmp_path / "out")
-    assert result.returncode == 1
-    assert "Kernel died" in result.stderr and "Traceback" not in result.stderr
+def test_a_parameter_that_the_notebook_refuses_was_given_wrong(tmp_path, capfd):
+    check = """\
+from tapecourse.support.parameters import Integer, check_parameters
+check_parameters(globals(), size=Integer(1))"""
+    notebook = make_notebook(tmp_path / "small.ipynb", check)
+    assert run_here(notebook, "-p", "size", 0, "--out", tmp_path / "out") == 2
+    error = capfd.readouterr().err
+    assert error.endswith("size = 0: an integer of 1 or more is needed.\n")
+    assert "InputError" not in error and "Traceback" not in error
+
+
+def test_a_dying_kernel_is_told(tmp_path, capfd):
+    notebook = make_notebook(tmp_path / "small.ipynb", "import os\nos._exit(1)")
+    assert run_here(notebook, "--out", tmp_path / "out") == 1
+    error = capfd.readouterr().err
+    assert "Kernel died" in error and "Traceback" not in error
 
 
 @pytest.fixture
@@ -120,48 +124,50 @@ def take_ports_of(monkeypatch):
 
 
 def test_a_kernel_that_could_not_start_is_tried_again(tmp_path, take_ports_of):
-    notebook = small_notebook(tmp_path / "small.ipynb", "size + 1")
+    notebook = make_notebook(tmp_path / "small.ipynb", "size + 1")
     take_ports_of(kernels=2)
     executed = run_notebook(str(notebook), str(tmp_path / "out"), {"size": 7})
     assert executed.cells[-1].outputs[0].data["text/plain"] == "8"
 
 
+def test_a_kernel_that_hangs_while_it_starts_is_tried_again(tmp_path, monkeypatch):
+    """As one does that finds another than its first port taken: after a minute, each time."""
+    answers = [RuntimeError("Kernel didn't respond in 60 seconds")] * 2 + ["executed"]
+
+    def execute(*_, **__):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    notebook = str(make_notebook(tmp_path / "small.ipynb"))
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    assert run_notebook(notebook, str(tmp_path / "out"), {}) == "executed"
+
+
 def test_kernels_that_never_start_are_told(tmp_path, take_ports_of):
-    notebook = small_notebook(tmp_path / "small.ipynb")
+    notebook = make_notebook(tmp_path / "small.ipynb")
     take_ports_of(kernels=3)
     with pytest.raises(RunFailed, match="(?s)^Kernel died before .* Address already"):
         run_notebook(str(notebook), str(tmp_path / "out"), {})
 
 
 def test_an_interrupted_run_is_one_message(tmp_path):
-    write = "from pathlib import Path\nPath(run_dir, 'begun').touch()"
-    notebook = small_notebook(tmp_path / "small.ipynb", write, "import time\ntime.sleep(60)")
-    cells = nbformat.read(notebook, as_version=4)
-    cells.cells[0].source += '\nrun_dir: str = ""  # a folder'
-    nbformat.write(cells, notebook)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tapecourse.run", notebook, tmp_path / "out"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it
-    )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "out" / "begun").exists():
-        assert time.monotonic() < deadline, "the run did not begin"
-        time.sleep(0.1)
+    begins = f"""\
+import time
+from pathlib import Path
+here = Path(run_dir)
+(here / "begun").touch()
+{waits()}"""
+    run_dir = 'run_dir: str = ""  # a folder'
+    notebook = make_notebook(tmp_path / "small.ipynb", begins, parameters=run_dir)
+    process = start("run", notebook, "--out", tmp_path / "out")
+    wait_for((tmp_path / "out" / "begun").exists, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = end_of(process)
     assert process.returncode == 1
-    assert f"Interrupted. What was recorded is in {tmp_path / 'out'}." in errors
+    assert f"What was recorded is in {tmp_path / 'out'}." in errors
     assert "Traceback" not in errors
-
-
-def test_an_unwritable_folder_is_told(tmp_path):
-    (tmp_path / "file").write_text("")
-    result = run(CHAPTER, tmp_path / "file" / "out")
-    assert result.returncode == 1
-    assert "can't be written" in result.stderr and result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -176,8 +182,8 @@ def test_an_unwritable_folder_is_told(tmp_path):
 )
 def test_the_theory_chapters_run_with_other_parameters(tmp_path, stem, options):
     """With values that change every number, so that an assertion tied to the defaults shows."""
-    result = run(ROOT / "notebooks" / f"{stem}.ipynb", tmp_path / "out", *options.split())
-    assert result.returncode == 0, result.stderr
+    notebook = ROOT / "notebooks" / f"{stem}.ipynb"
+    assert run_here(notebook, *options.split(), "--out", tmp_path / "out") == 0
 
 
 def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path):
@@ -195,9 +201,9 @@ def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path):
     options = (
         "-p dataset rows.npz -p epochs 2 -p batch_size 25 -p execution xla -p schedule constant"
     )
-    result = run(CHAPTER, "out", *options.split(), cwd=tmp_path)
+    result = run("run", CHAPTER, "--out", "out", *options.split(), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "epoch 2/2:" in result.stdout and "Test accuracy: " in result.stdout
+    assert "epoch 2/2:" in result.stdout and "\ntest_accuracy: " in result.stdout
     assert "out/loss.png" in result.stdout
 
     executed = nbformat.read(tmp_path / "out" / "05_training_loop.ipynb", as_version=4)
@@ -217,71 +223,3 @@ def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path):
     for cell in executed.cells:
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", output.text
-
-
-# --- the Makefile, with stand-ins for Python, so that nothing is installed
-
-
-@pytest.fixture
-def course(tmp_path):
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "requirements.txt").write_text("")
-    return tmp_path
-
-
-def stand_in(course, name, script):
-    path = course / name
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return f"./{name}"
-
-
-def make(course, *arguments):
-    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-    return subprocess.run(
-        ["make", *arguments], capture_output=True, text=True, cwd=course, env=environment
-    )
-
-
-def test_make_help_lists_the_targets(course):
-    listed = make(course, "help").stdout
-    for target in ("train", "sweep", "test", "lab", "export", "exercises", "bench", "lock"):
-        assert f"make {target} " in listed
-
-
-def test_a_wrong_python_is_one_line_before_anything_is_installed(course):
-    old = stand_in(course, "old", '[ "$1" = --version ] && echo Python 3.9.1 && exit; exit 1')
-    for python, found in [(old, "'./old' is Python 3.9.1"), ("./nowhere", "not one that runs")]:
-        result = make(course, "train", f"PYTHON={python}")
-        assert result.returncode != 0
-        first = result.stderr.splitlines()[0]
-        assert first.startswith("Python 3.11, 3.12 or 3.13 is needed, and ") and found in first
-        assert "make train PYTHON=python3.12" in first
-        assert not (course / ".venv").exists()
-
-
-def test_a_python_without_venv_is_one_line(course):
-    bare = stand_in(course, "bare", 'case "$*" in *venv*) exit 1;; esac')
-    result = make(course, "test", f"PYTHON={bare}")
-    assert result.returncode != 0
-    assert result.stderr.splitlines()[0].startswith("'./bare' has no venv module.")
-    assert not (course / ".venv").exists()
-
-
-def test_an_install_that_was_cut_off_is_completed_by_the_next_call(course):
-    """The stand-in's `venv` makes a Python whose pip fails while the file `offline` exists."""
-    inner = 'case "$*" in *pip*) test ! -e offline;; esac'
-    makes = f'mkdir -p .venv/bin; printf "#!/bin/sh\\n%s\\n" {inner!r} > .venv/bin/python'
-    python = stand_in(
-        course, "python", f'case "$*" in *--clear*) {makes}; chmod +x .venv/bin/python;; esac'
-    )
-    (course / "offline").write_text("")
-    assert make(course, "train", f"PYTHON={python}").returncode != 0
-    assert not (course / ".venv/.installed").exists()
-
-    (course / "offline").unlink()
-    again = make(course, "train", f"PYTHON={python}")
-    assert again.returncode == 0, again.stderr
-    assert "An earlier install was cut off: starting again." in again.stdout
-    assert (course / ".venv/.installed").exists()
-    assert "Installing" not in make(course, "train", f"PYTHON={python}").stdout

@@ -1,0 +1,70 @@
+"""Runs the cells of a notebook in this process: a kernel for each would take seconds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
+from IPython.core.displayhook import DisplayHook
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.pylabtools import select_figure_formats
+from IPython.utils.capture import capture_output
+from matplotlib_inline.backend_inline import configure_inline_support
+from traitlets.config import Config
+
+INLINE = "module://matplotlib_inline.backend_inline"
+
+
+class PlainHook(DisplayHook):
+    """Shows a cell's last value as a kernel's text: without a prompt."""
+
+    def write_output_prompt(self) -> None:
+        """Write nothing."""
+
+    def write_format_data(self, format_dict: dict, md_dict: dict | None = None) -> None:
+        """Print the text."""
+        print(format_dict["text/plain"])
+
+
+def run_cells(
+    path: Path, parameters: Mapping[str, object], last: str | None = None
+) -> dict[str, str]:
+    """Run the cells up to `last`; return what each printed or showed as text, by its id.
+
+    What a cell raises is raised; and none may write to stderr, where warnings go.
+    """
+    texts = {}
+    config = Config(HistoryManager={"enabled": False})
+    shell = InteractiveShell.instance(
+        config=config, user_module=ModuleType("notebook"), displayhook_class=PlainHook
+    )
+    shell.showtraceback = lambda *_, **__: None  # it is raised below
+    try:
+        with matplotlib.rc_context():
+            plt.switch_backend(INLINE)  # as in a kernel: figures are drawn
+            configure_inline_support(shell, INLINE)
+            select_figure_formats(shell, {"png"}, bbox_inches="tight")
+            for cell in nbformat.read(path, as_version=4).cells:
+                if cell.cell_type == "code":
+                    texts[cell.id] = run_cell(shell, cell.source)
+                    if "parameters" in cell.metadata.get("tags", []):
+                        shell.push(dict(parameters))
+                    if cell.id == last:
+                        break
+    finally:
+        plt.close("all")
+        plt.switch_backend("agg")
+        InteractiveShell.clear_instance()
+    return texts
+
+
+def run_cell(shell: InteractiveShell, source: str) -> str:
+    with capture_output() as captured:
+        result = shell.run_cell(source)
+    result.raise_error()
+    assert not captured.stderr, captured.stderr
+    shown = [output.data for output in captured.outputs]
+    assert all("image/png" in data for data in shown if "<Figure" in data["text/plain"])
+    return captured.stdout + "".join(data["text/plain"] for data in shown)

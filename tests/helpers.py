@@ -1,0 +1,64 @@
+"""What several tests use: notebooks made up, commands in processes, cells in this process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+from conftest import ROOT
+
+CHAPTER = ROOT / "notebooks" / "05_training_loop.ipynb"
+
+
+def make_notebook(path: Path, *sources: str, parameters: str = "size: int = 1  # a size") -> Path:
+    """Write a notebook of a parameters cell and these cells."""
+    tagged = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    cells = [tagged, *map(nbformat.v4.new_code_cell, sources)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+    return path
+
+
+def waits(condition: str = "True") -> str:
+    """Return code that waits for the file `go` if a condition holds."""
+    return f"while {condition} and not (here / 'go').exists():\n    time.sleep(0.05)"
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "tapecourse", *map(str, arguments)]
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
+    """Run `tapecourse` in a process of its own."""
+    return subprocess.run(command(*arguments), capture_output=True, text=True, **options)
+
+
+def start(*arguments: object, path: Path = ROOT) -> subprocess.Popen:
+    """Start `tapecourse`; its processes look for modules in `path` first."""
+    return subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{ROOT}"},
+        start_new_session=True,  # a group of its own, as from a terminal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it
+    )
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen | None = None) -> None:
+    """Wait for an event that comes on a machine of any speed, unless a process ends before."""
+    deadline = time.monotonic() + 600  # only so that what never comes is told at all
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def end_of(process: subprocess.Popen) -> tuple[str, str]:
+    """Wait for a process to end; return what it wrote to stdout and stderr."""
+    return process.communicate(timeout=600)

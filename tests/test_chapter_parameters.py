@@ -1,0 +1,141 @@
+"""The chapters' parameters: each is checked, before any work is done."""
+
+import ast
+import os
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+from cells import run_cells
+from conftest import CHAPTERS, ROOT
+from helpers import CHAPTER
+
+from tapecourse.support.errors import InputError
+
+NAN = float("nan")
+THEORY = [
+    ("01_differentiation", "x0", [0.19, 0.71, "0.5", True]),
+    ("01_differentiation", "swell_depth", [3, 11, 8.0]),
+    ("01_differentiation", "most_inputs", [9, 1001, "100"]),
+    ("02_computational_graph", "target", [-10.1, 10.1, NAN]),
+    ("02_computational_graph", "bias", [-10.1, 10.1, None]),
+    ("02_computational_graph", "chain_length", [15, 4097, 100.0]),
+    ("03_build_a_tape", "hidden", [0, 1001, 64.0]),
+    ("03_build_a_tape", "epochs", [0, 101, "10"]),
+    ("03_build_a_tape", "batch_size", [0, 4501, 2.5]),
+    ("03_build_a_tape", "learning_rate", [0, 1.1, NAN]),
+    ("03_build_a_tape", "seed", [-1, 2**32, 0.0]),
+    ("04_gradient_tape", "x0", [0.4, 5.1, None]),
+    ("04_gradient_tape", "clip_norm", [0, 101, NAN]),
+    ("04_gradient_tape", "seed", [-1, 2**32, "0"]),
+    ("A_original_notebook", "seed", [-1, 2**32, None]),
+]
+
+
+@pytest.mark.parametrize("stem, name, values", THEORY)
+def test_each_theory_parameter_is_checked(stem, name, values):
+    path = ROOT / "notebooks" / f"{stem}.ipynb"
+    run_cells(path, {}, last="check-parameters")  # the defaults pass
+    for value in values:
+        with pytest.raises(InputError, match=f"^{name} = "):
+            run_cells(path, {name: value}, last="check-parameters")
+
+
+@pytest.mark.parametrize(
+    "name, value, message",
+    [
+        ("epochs", 0, "epochs = 0: an integer of 1 or more is needed."),
+        ("epochs", "5", "epochs = '5': an integer of 1 or more is needed."),
+        ("epochs", 2.5, "epochs = 2.5: an integer of 1 or more is needed."),
+        ("batch_size", 0, "batch_size = 0: an integer of 1 or more is needed."),
+        ("batch_size", 4001, "batch_size = 4001: an integer from 1 to 4000 is needed."),
+        ("learning_rate", -0.1, "learning_rate = -0.1: a number above 0 and at most 1 is needed."),
+        ("learning_rate", NAN, "learning_rate = nan: a number above 0 and at most 1 is needed."),
+        ("schedule", "linear", "schedule = 'linear': one of 'cosine', 'constant'"),
+        ("dropout", 1.0, "dropout = 1.0: a number of at least 0 and below 1 is needed."),
+        ("seed", -1, "seed = -1: an integer from 0 to 4294967295 is needed."),
+        ("execution", "fast", "execution = 'fast': one of 'graph', 'eager', 'xla'"),
+        ("run_dir", "file/below", "run_dir = 'file/below': this folder can't be written"),
+        ("dataset", 5, "dataset = 5: a text in quotes is needed."),
+        ("dataset", "mnist5k", "dataset = 'mnist5k': one of 'mnist_5k', 'mnist'"),
+        ("dataset", "nowhere.npz", "dataset = 'nowhere.npz': there is no such file"),
+        ("dataset", "bad.npz", "dataset = 'bad.npz': the file lacks the array x_train"),
+    ],
+)
+def test_chapter_05_refuses_before_training(tmp_path, monkeypatch, name, value, message):
+    """Where the data is loaded at the latest: the cells behind are not run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    np.savez("bad.npz", x=np.zeros(3))
+    with pytest.raises(InputError) as error:
+        run_cells(CHAPTER, {name: value}, last="data")
+    assert str(error.value).startswith(message)
+
+
+def test_papermill_fails_before_training_with_one_clear_error(tmp_path):
+    """As an instructor would run it: with a data set to download, where there is no network."""
+    nowhere = "http://127.0.0.1:9"  # the discard port: nothing answers
+    environment = os.environ | dict(
+        KERAS_HOME=str(tmp_path), http_proxy=nowhere, https_proxy=nowhere, no_proxy=""
+    )
+    command = [sys.executable, "-m", "papermill", CHAPTER, tmp_path / "executed.ipynb"]
+    command += ["-k", "python3", "-p", "dataset", "mnist", "--no-progress-bar"]
+    for _ in range(3):  # a kernel may not start; see try_three_kernels of tapecourse.tools.run
+        result = subprocess.run(command, capture_output=True, text=True, env=environment)
+        if "Kernel d" not in result.stderr:
+            break
+    assert result.returncode != 0
+    executed = nbformat.read(tmp_path / "executed.ipynb", as_version=4)
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    errors = [output for output in outputs if output.output_type == "error"]
+    assert len(errors) == 1, result.stderr
+    [error] = errors
+    assert error.ename == "InputError"
+    assert "dataset = 'mnist': it could not be downloaded" in error.evalue
+    assert error.traceback == [f"InputError: {error.evalue}"]
+    [training] = [cell for cell in executed.cells if cell.id == "run"]
+    assert training.execution_count is None
+
+
+# --- all chapters
+
+
+def test_each_parameter_has_a_rule(chapter):
+    source = {cell.id: cell.source for cell in chapter.cells}
+    parameters = [line.target.id for line in ast.parse(source["parameters"]).body]
+    [check] = ast.parse(source["check-parameters"]).body
+    assert ast.unparse(check.value.func) == "check_parameters"
+    assert ast.unparse(check.value.args[0]) == "globals()"
+    assert [keyword.arg for keyword in check.value.keywords] == parameters
+
+
+REFUSE = """
+import sys
+from pathlib import Path
+from cells import run_cells
+for path, name in zip(sys.argv[1::2], sys.argv[2::2]):
+    try:
+        run_cells(Path(path), {name: []}, last="check-parameters")
+    except ValueError as error:
+        print(error)
+    print([module for module in ("tensorflow", "keras") if module in sys.modules])
+"""
+
+
+def test_a_wrong_parameter_is_refused_before_tensorflow_is_loaded():
+    """All chapters in one process, each with a parameter that is an empty list."""
+    names = []
+    for path in CHAPTERS:
+        cells = {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
+        names.append(cells["parameters"].partition(":")[0])
+    pairs = [word for pair in zip(map(str, CHAPTERS), names) for word in pair]
+    result = subprocess.run(
+        [sys.executable, "-c", REFUSE, *pairs], capture_output=True, text=True, cwd=ROOT / "tests"
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[1::2] == ["[]"] * len(CHAPTERS)
+    for name, line in zip(names, lines[::2], strict=True):
+        assert line.startswith(f"{name} = []: ")
