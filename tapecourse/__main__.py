@@ -6,9 +6,8 @@ import sys
 
 def main() -> int:
     """Run the command; Ctrl-C and SIGTERM wait until it can say a word about them."""
-    early = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "pthread_sigmask"):  # not on Windows
-        signal.pthread_sigmask(signal.SIG_BLOCK, early)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     from tapecourse.tools.command import main as command
 
     return command()

@@ -75,8 +75,11 @@ def data_digest(dataset: str) -> str | None:
         "mnist": [cache / "mnist.npz"],
         "fashion_mnist": [*(cache / "fashion-mnist").glob("*.gz")],
     }
-    files = [path for path in places.get(dataset, [Path(dataset)]) if path.is_file()]
-    content = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files))
+    try:
+        files = [path for path in places.get(dataset, [Path(dataset)]) if path.is_file()]
+        content = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files))
+    except (OSError, ValueError):  # too long for a path, or not to be read: the notebook will tell
+        return None
     return hashlib.sha256(content).hexdigest() if files else None
 
 

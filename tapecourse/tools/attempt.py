@@ -14,7 +14,7 @@ from tapecourse.tools.execute import KernelDied, Refused, execute
 from tapecourse.tools.folder import read_json
 from tapecourse.tools.parameters import RUN_DIR, Value, known_parameters
 
-__all__ = ["TRIES", "attempt", "first_line"]
+__all__ = ["TRIES", "attempt", "first_line", "without_record"]
 
 ONE_AT_A_TIME = threading.Lock()  # in a worker with several threads; see execute
 TRIES = 3  # of a run whose kernel or worker dies
@@ -79,6 +79,14 @@ def in_a_line(problem: Exception | None) -> str:
         return ""
     name = "" if isinstance(problem, ClearError) else f"{type(problem).__name__}: "
     return first_line(f"{name}{problem}")
+
+
+def without_record(folder: Path, parameters: dict[str, Value], problem: str) -> dict:
+    """Return the record of a run that ended without one, with the folder of its last attempt."""
+    attempts = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+    record = {"parameters": parameters, "metrics": {}, "seconds": None}
+    last = attempts[-1] if attempts else folder / "none"
+    return record | {"status": "failed", "error": problem, "folder": str(last)}
 
 
 def read_metrics(folder: Path, executed: nbformat.NotebookNode) -> dict:

@@ -3,8 +3,10 @@
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -82,15 +84,19 @@ def remote_client(address: str, out: Path) -> Iterator[Client]:
         except TimeoutError:
             problem = f"it has no worker. Start some: dask worker {address} --nthreads 1"
             raise InputError("--scheduler", address, problem) from None
-        problem_here = problem_in(out)
+        problem_here, plugin = problem_in(out), f"{UNFIT} {uuid.uuid4().hex}"
         for worker, problem in cast(dict, client.run(problem_here)).items():
             if problem:
                 raise InputError("--scheduler", address, f"its worker {worker} {problem}")
         client.subscribe_topic(
             UNFIT, lambda event: print(f"Refused: worker {event[1]}", flush=True)
         )
-        client.register_plugin(refuse_unfit(problem_here))
-        yield client
+        client.register_plugin(refuse_unfit(problem_here), name=plugin)
+        try:
+            yield client
+        finally:  # or it would refuse those that come for other sweeps
+            with suppress(OSError, TimeoutError, CancelledError):  # the scheduler is gone
+                client.unregister_worker_plugin(plugin)
 
 
 def problem_in(out: Path) -> Callable[[], str]:
@@ -118,8 +124,6 @@ def refuse_unfit(problem: Callable[[], str]) -> WorkerPlugin:
     """Return what ends a worker that comes later and is not fit, before it gets a run."""
 
     class RefuseUnfit(WorkerPlugin):
-        name = "refuse-unfit"
-
         async def setup(self, worker: Worker) -> None:
             if text := problem():
                 await worker.scheduler.log_event(topic=UNFIT, msg=f"{worker.address} {text}")

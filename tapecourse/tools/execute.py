@@ -1,12 +1,12 @@
 """Executes a notebook with papermill, in a kernel that leaves nothing behind."""
 
+import hashlib
 import io
 import os
 import re
 import sys
 import tempfile
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,15 +16,14 @@ import nbformat
 import papermill
 import psutil
 from papermill.exceptions import PapermillExecutionError
-from tenacity import Retrying, retry_if_exception_message, stop_after_attempt
 from tqdm.auto import tqdm
 
 from tapecourse.support.errors import ClearError, InputError, printable
 from tapecourse.tools.parameters import Value
 
-__all__ = ["KernelDied", "Refused", "RunFailed", "execute", "stderr_into"]
+__all__ = ["KernelDied", "Refused", "RunFailed", "end_processes", "execute", "stderr_into"]
 
-MARK = "TAPECOURSE_RUN"  # in the environment of all processes of a run
+MARKS = "TAPECOURSE_RUN"  # in the environment of all processes of a run: see marks_of
 THREADS = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
@@ -33,21 +32,17 @@ THREADS = (
     "MKL_NUM_THREADS",
 )
 
-# A kernel binds its ports a second after they are chosen; another process can take one meanwhile.
-# By which it is, the kernel dies or hangs. Nothing has run then, so that a new one may be tried.
-try_three_kernels = Retrying(
-    retry=retry_if_exception_message(match="Kernel (died before replying|didn't respond in)"),
-    stop=stop_after_attempt(3),
-    reraise=True,
-)
-
 
 class RunFailed(ClearError):
     """A cell of the notebook raised an error, or the run didn't reach its last cell."""
 
 
 class KernelDied(RunFailed):
-    """The kernel was killed, or crashed, or never started."""
+    """The kernel was killed, or crashed, or never started.
+
+    A kernel binds its ports a second after they are chosen; another process can take one first,
+    and the kernel dies or hangs. That is worth another try, as a lack of memory is.
+    """
 
 
 class Refused(InputError):
@@ -67,7 +62,7 @@ def execute(
     cwd: str | None = None,
     show_progress: bool = False,
 ) -> nbformat.NotebookNode:
-    """Execute a notebook into the file `executed`.
+    """Execute a notebook into the file `executed`, whose folder is this execution's own.
 
     Its kernel starts in `cwd`, by default the caller's folder. Not for threads of one process:
     stderr, the environment and the working directory are changed meanwhile.
@@ -93,10 +88,10 @@ def execute(
     KernelDied
         The kernel died, for no reason that the run itself gave.
     """
-    with kernel_log() as log, environment(threads), time_limit(timeout) as overdue:
+    folder = executed.parent
+    with kernel_log() as log, environment(folder, threads), time_limit(folder, timeout) as overdue:
         try:
-            notebook_run = try_three_kernels(
-                papermill.execute_notebook,
+            notebook_run = papermill.execute_notebook(
                 papermills_path(notebook),
                 papermills_path(executed),
                 parameters,
@@ -106,14 +101,14 @@ def execute(
                 progress_bar=show_progress,
                 stdout_file=EpochLines() if show_progress else None,
             )
-        except PapermillExecutionError as error:
+        except (PapermillExecutionError, RuntimeError) as error:
+            if overdue.is_set():
+                raise RunFailed(f"it took longer than --timeout {timeout:g}, in seconds") from None
+            if isinstance(error, RuntimeError):  # of nbclient: its kernel died, or never answered
+                raise KernelDied(f"{error}: {last_words(log, folder)}") from None
             if error.ename == "InputError":  # of the notebook's check of its parameters
                 raise Refused(error.evalue) from None
             raise RunFailed(f"{error.ename}: {error.evalue.strip()}") from None
-        except RuntimeError as error:  # of nbclient: its kernel died, or never answered
-            if overdue.is_set():
-                raise RunFailed(f"it took longer than --timeout {timeout:g}, in seconds") from None
-            raise KernelDied(f"{error}: {last_words(log, executed.parent)}") from None
     check_reached_end(notebook_run)
     return notebook_run
 
@@ -131,11 +126,18 @@ def check_reached_end(executed: nbformat.NotebookNode) -> None:
             raise RunFailed(f"SystemExit: cell {number} of {len(executed.cells)} ended the run")
 
 
+def marks_of(folder: Path) -> str:
+    """Return a word for a folder and for each one above it."""
+    folder = folder.absolute()
+    paths = map(os.fsencode, [folder, *folder.parents])
+    return " ".join(hashlib.sha256(path).hexdigest()[:16] for path in paths)
+
+
 @contextmanager
-def environment(threads: int) -> Iterator[None]:
+def environment(folder: Path, threads: int) -> Iterator[None]:
     """Set the number of threads; mark the run's processes, and end those that outlive it."""
-    mark = uuid.uuid4().hex
-    ours = dict.fromkeys(THREADS, str(threads)) | {MARK: mark}
+    outer = os.environ.get(MARKS, "")  # of a run that runs a notebook itself
+    ours = dict.fromkeys(THREADS, str(threads)) | {MARKS: f"{marks_of(folder)} {outer}"}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:
@@ -145,36 +147,37 @@ def environment(threads: int) -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
-        end_processes(mark)
+        end_processes(folder)
 
 
-def end_processes(mark: str) -> None:
-    """Kill what a run has started, however deep, and has not ended."""
+def end_processes(folder: Path) -> None:
+    """Kill what executions in this folder, or below it, have started and not ended."""
+    mark = marks_of(folder).split()[0]
     for process in psutil.process_iter(["environ"]):
-        if (process.info["environ"] or {}).get(MARK) == mark:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        if mark in (process.info["environ"] or {}).get(MARKS, "").split():
+            with suppress(psutil.Error):  # it has just ended
+                for each in [*process.children(recursive=True), process]:
+                    each.kill()
 
 
 @contextmanager
-def time_limit(seconds: float | None) -> Iterator[threading.Event]:
-    """End the run's processes after some seconds; yield an event that says that it was done."""
-    overdue = threading.Event()
+def time_limit(folder: Path, seconds: float | None) -> Iterator[threading.Event]:
+    """End an execution's processes after some seconds; yield an event that tells of it."""
+    overdue, over = threading.Event(), threading.Event()
 
-    def end(mark: str) -> None:
-        overdue.set()
-        end_processes(mark)
+    def watch(pause: float) -> None:
+        while not over.wait(pause):
+            overdue.set()
+            end_processes(folder)
+            pause = 0.5  # and again: the kernel may only have been about to start
 
-    if seconds is None:
-        yield overdue
-        return
-    timer = threading.Timer(seconds, end, [os.environ[MARK]])
-    timer.daemon = True
-    timer.start()
+    if seconds is not None:
+        pause = min(seconds, threading.TIMEOUT_MAX)
+        threading.Thread(target=watch, args=[pause], daemon=True).start()
     try:
         yield overdue
     finally:
-        timer.cancel()
+        over.set()
 
 
 class EpochLines(io.TextIOBase):
@@ -190,7 +193,7 @@ class EpochLines(io.TextIOBase):
 @contextmanager
 def stderr_into(log: BinaryIO) -> Iterator[TextIO]:
     """Send stderr into a file, that of processes started meanwhile too; yield the terminal."""
-    with os.fdopen(os.dup(2), "w", buffering=1) as terminal:
+    with os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace") as terminal:
         os.dup2(log.fileno(), 2)
         try:
             yield terminal

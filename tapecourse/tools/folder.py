@@ -87,8 +87,10 @@ def check_same_sweep(out: Path, ours: dict, repeat: bool) -> dict:
         raise InputError("--out", str(out), "this folder can't be written: it is a file.")
     if not (out / "sweep.json").exists():
         own = {"sweep.json", "sweep.lock", "sweep.log", UNFINISHED}
-        if out.is_dir() and any(path.name not in own for path in out.iterdir()):
-            raise InputError("--out", str(out), "this folder holds other files, and no sweep.")
+        others = out.is_dir() and any(path.name not in own for path in out.iterdir())
+        if others or any(out.glob(f"{UNFINISHED}/*.lock")):  # a single run's
+            problem = "this folder holds other files, and no sweep. Name another."
+            raise InputError("--out", str(out), problem)
         return ours
     if not any(out.glob("*/run.json")):
         return ours
@@ -117,8 +119,10 @@ def clear_stale(out: Path, ours: dict) -> None:
     shutil.rmtree(out / "failed", ignore_errors=True)
     finished = list(out.glob("*/run.json"))
     if finished and difference(ours, json.loads(path.read_text(encoding="utf-8"))):
+        stale = out / UNFINISHED / "stale"
         for record in finished:
-            shutil.rmtree(record.parent)
+            os.rename(record.parent, stale)  # first, so that a kill leaves no half of a run
+            shutil.rmtree(stale)
 
 
 def as_text(description: dict) -> str:
@@ -208,6 +212,8 @@ def find_folder(out: str) -> Path:
     try:
         folder = Path(out).resolve()
         folder.exists()
+        if not is_unicode(str(folder)):
+            raise ValueError("the folder that it is in has a name that is no UTF-8")
     except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, a zero
         raise InputError("--out", out, f"this is no path of a folder ({error}).") from None
     return folder
@@ -219,7 +225,9 @@ def keep(out: Path, name: str, folder: Path, record: dict) -> dict:
         move(out, name, folder, record)
         return record
     except OSError as error:
-        problem = f"its folder can't be kept: {error.strerror} ({Path(str(error.filename)).name})"
+        problem = (
+            f"its folder can't be kept: {error.strerror} ({Path(error.filename or name).name})"
+        )
         failed = record | {"metrics": {}, "status": "failed", "error": problem}
         move(out, name, folder.with_name("unusable"), failed)  # a full disk ends the sweep here
         return failed
@@ -231,7 +239,7 @@ def move(out: Path, name: str, folder: Path, record: dict) -> None:
     record["files"] = sorted({path.name for path in folder.iterdir()} | {"run.json"})
     text = json.dumps(record, indent=2) + "\n"
     (folder / "run.json").write_text(text, encoding="utf-8")
-    sync(*folder.iterdir(), folder)
+    sync(*folder.rglob("*"), folder)
     failed = out / "failed" / name
     if record["status"] == "failed":
         shutil.rmtree(failed, ignore_errors=True)
@@ -240,7 +248,6 @@ def move(out: Path, name: str, folder: Path, record: dict) -> None:
     else:
         put(folder, out / name)
         remove_failed(out, name)
-    sync(out)
 
 
 def put(folder: Path, place: Path) -> None:
@@ -249,6 +256,7 @@ def put(folder: Path, place: Path) -> None:
     if place.exists():
         os.rename(place, earlier)
     os.rename(folder, place)
+    sync(place.parent)
     clear_earlier(earlier, place)
 
 
@@ -271,8 +279,12 @@ def clear_earlier(earlier: Path, place: Path) -> None:
 
 
 def sync(*paths: Path) -> None:
-    """Wait until files and folders are on the disk: a rename must not come before its files."""
-    for path in paths:
+    """Wait until files and folders are on the disk: a rename must not come before its files.
+
+    Windows flushes no folders, and no files that are open for reading only: there it's left out.
+    """
+    whole = [path for path in paths if not path.is_symlink() and (path.is_file() or path.is_dir())]
+    for path in whole if os.name != "nt" else []:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

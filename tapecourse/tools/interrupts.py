@@ -21,12 +21,14 @@ def heed_terminate() -> Iterator[None]:
         terminate["came"] = True
         raise_terminated()
 
-    before = signal.signal(signal.SIGTERM, come)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    before, mask = signal.signal(signal.SIGTERM, come), None
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     try:
         yield
     finally:
+        if mask is not None:  # it is held back again while Python ends, where it was before
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGTERM, before)
 
 
@@ -57,3 +59,4 @@ def interrupts(allowed: bool) -> Iterator[None]:
         terminate["held back"] = held_back
         if before is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        raise_terminated()

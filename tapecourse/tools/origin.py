@@ -7,20 +7,25 @@ imports from files of ours or of the user's, TensorFlow, Keras and NumPy, the nu
 
 import hashlib
 import json
+import re
+import sys
+import warnings
+from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from modulefinder import ModuleFinder
 from pathlib import Path
+from typing import Any
 
-import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 from tapecourse.support.data import data_digest
-from tapecourse.tools.parameters import known_parameters
+from tapecourse.tools.parameters import known_parameters, read_notebook
 
 __all__ = ["difference", "installed", "origin_of"]
 
 COURSE = Path(__file__).resolve().parents[2]
 PACKAGES = ("tensorflow", "keras", "numpy")
+EMPTY, FOLDER = 3, 5  # what `ModuleFinder` calls a module without Python code, and a package
 
 
 def origin_of(notebook: str, grid: dict[str, list], threads: int) -> dict:
@@ -33,7 +38,7 @@ def origin_of(notebook: str, grid: dict[str, list], threads: int) -> dict:
         The values of each parameter that is set.
     threads : int
     """
-    cells = nbformat.read(notebook, as_version=4).cells
+    cells = read_notebook(notebook).cells
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     values = {name: [known["default"]] for name, known in known_parameters(notebook).items()}
     texts = {str(value).strip("'\"") for each in (values | grid).values() for value in each}
@@ -41,7 +46,7 @@ def origin_of(notebook: str, grid: dict[str, list], threads: int) -> dict:
     return {
         "notebook": Path(notebook).name,
         "code": digest(json.dumps(code).encode()),
-        "modules": modules_of(code, [Path(notebook).resolve().parent, Path.cwd(), COURSE]),
+        "modules": modules_of(code, [Path.cwd(), Path(notebook).resolve().parent]),
         "versions": versions(),
         "data": {name: found for name, found in digests.items() if found},
         "threads": threads,
@@ -70,16 +75,40 @@ def versions() -> dict[str, str]:
     return found
 
 
+class Finder(ModuleFinder):
+    """Finds this course wherever it is installed; of other packages only those in the folders."""
+
+    def find_module(self, name: str, path: Any, parent: Any = None) -> Any:
+        """Return what `ModuleFinder` loads a module from; it knows no package without __init__."""
+        if parent is None and path is None:
+            path = [str(COURSE)] if name == "tapecourse" else self.path
+            if name in sys.builtin_module_names:
+                raise ImportError(name)
+        spec = PathFinder.find_spec(name, path)
+        if spec is None and name == "__init__":
+            return None, None, ("", "", EMPTY)
+        if spec and spec.origin is None and spec.submodule_search_locations:
+            return None, next(iter(spec.submodule_search_locations)), ("", "", FOLDER)
+        return super().find_module(name, path, parent)
+
+
 def modules_of(code: list[str], folders: list[Path]) -> dict[str, str]:
-    """Digest the modules in `folders` that some cells import, directly or through others."""
-    finder = ModuleFinder(path=[str(folder) for folder in folders])
-    cells = [TransformerManager().transform_cell(cell) for cell in code]
+    """Digest the modules in `folders` that some cells import, directly or through others.
+
+    One that a cell names in another way, such as ``%run helper.py``, is taken for imported.
+    """
+    finder = Finder(path=[str(folder) for folder in folders])
     main = finder.add_module("__main__")
-    for cell in cells:
-        try:
-            finder.scan_code(compile(cell, "cell", "exec"), main)
-        except SyntaxError:  # the run will tell
-            continue
+    words = set(re.findall(r"\w+", "\n".join(code)))
+    beside = {path.stem for folder in folders for path in folder.glob("*.py")}
+    imports = [f"import {name}" for name in sorted(words & beside) if name.isidentifier()]
+    with warnings.catch_warnings(action="ignore"):  # of the syntax
+        for cell in [*code, *imports]:
+            try:
+                plain = TransformerManager().transform_cell(cell)
+                finder.scan_code(compile(plain, "cell", "exec"), main)
+            except (SyntaxError, ValueError, RecursionError):  # no Python: the run will tell
+                continue
     files = {name: getattr(module, "__file__", None) for name, module in finder.modules.items()}
     return {name: digest(Path(file).read_bytes()) for name, file in sorted(files.items()) if file}
 

@@ -7,7 +7,15 @@ import papermill
 
 from tapecourse.support.errors import InputError
 
-__all__ = ["Value", "is_unicode", "known_parameters", "typed_parameters", "typed_value"]
+__all__ = [
+    "RUN_DIR",
+    "Value",
+    "is_unicode",
+    "known_parameters",
+    "read_notebook",
+    "typed_parameters",
+    "typed_value",
+]
 
 Value = str | int | float
 KERNEL = {"name": "python3", "language": "python", "display_name": "Python 3"}
@@ -21,18 +29,32 @@ def known_parameters(notebook: str) -> dict[str, dict]:
     Raises
     ------
     InputError
+        As `read_notebook`.
+    """
+    return papermill.inspect_notebook(read_notebook(notebook))
+
+
+def read_notebook(notebook: str) -> nbformat.NotebookNode:
+    """Read a notebook of Python, whatever kernel it names or doesn't.
+
+    Raises
+    ------
+    InputError
         There is no such notebook, or it can't be read.
     """
     if not is_unicode(notebook):
         raise InputError("notebook", notebook, "this path is no UTF-8.")
     if not Path(notebook).is_file():
         raise InputError("notebook", notebook, f"there is no such file (looked in {Path.cwd()}).")
+    if Path(notebook).suffix != ".ipynb":
+        raise InputError("notebook", notebook, "a file whose name ends in .ipynb is needed.")
     try:
         found = nbformat.read(notebook, as_version=4)
-        found.metadata.setdefault("kernelspec", KERNEL)
-        return papermill.inspect_notebook(found)
+        nbformat.validate(found)
     except Exception:  # nbformat raises many kinds, by what is wrong
         raise InputError("notebook", notebook, "this is no Jupyter notebook.") from None
+    found.metadata["kernelspec"] = KERNEL
+    return found
 
 
 def is_unicode(text: str) -> bool:

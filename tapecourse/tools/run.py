@@ -11,10 +11,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tapecourse.support.errors import InputError
+from tapecourse.support.errors import InputError, printable
 from tapecourse.support.parameters import make_folder
-from tapecourse.tools.attempt import attempt
-from tapecourse.tools.execute import Refused, RunFailed
+from tapecourse.tools.attempt import attempt, without_record
+from tapecourse.tools.execute import Refused, RunFailed, end_processes
 from tapecourse.tools.folder import (
     UNFINISHED,
     clear_earlier,
@@ -77,6 +77,9 @@ def run(
 
 def check_place(place: Path, notebook: Path) -> None:
     """Refuse a folder whose files a run would mix with its own."""
+    own = {UNFINISHED, "failed"} & {place.name, place.parent.name}
+    if own:
+        raise InputError("--out", str(place), f"a folder {min(own)} is where runs go themselves.")
     if place.is_file():
         raise InputError("--out", str(place), "this folder can't be written: it is a file.")
     if (place / notebook.name) == notebook:
@@ -84,7 +87,8 @@ def check_place(place: Path, notebook: Path) -> None:
     if (place.parent / "sweep.json").exists():
         raise InputError("--out", str(place), "this is in the folder of a sweep. Name another.")
     if place.exists() and any(place.iterdir()) and not (place / "run.json").exists():
-        raise InputError("--out", str(place), "this folder holds other files, and no run.")
+        problem = "this folder holds other files, and no run. Name another, or empty it."
+        raise InputError("--out", str(place), problem)
 
 
 def locked_run(
@@ -96,53 +100,45 @@ def locked_run(
     timeout: float | None,
 ) -> dict:
     """Do a run as the only one for its place, and return its record."""
+    end_processes(work)  # what a killed run left
     clear_earlier(work / "earlier", place)
-    shutil.rmtree(work)  # what a killed run left
-    work.mkdir()
-    origin = origin_of(notebook, {name: [value] for name, value in parameters.items()}, threads)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(exist_ok=True)
+    grid = {name: [value] for name, value in parameters.items()}
+    origin = {"origin": origin_of(notebook, grid, threads)}
     try:
-        record = attempt(
-            notebook,
-            str(work),
-            parameters,
-            cwd=os.getcwd(),
-            threads=threads,
-            timeout=timeout,
-            show_progress=True,
-        )
-        folder, refused = Path(record.pop("folder")), record.pop("refused")
-        if refused:
+        settings = {"cwd": os.getcwd(), "threads": threads, "timeout": timeout}
+        record = attempt(notebook, str(work), parameters, **settings, show_progress=True)
+        if record.pop("refused"):
             raise Refused(record["error"])
-        with clear_write_errors(place):
-            record = keep(place.parent, place.name, folder, record | {"origin": origin})
+        record = keep_whole(place, record | origin)
     except KeyboardInterrupt:
-        with interrupts(allowed=False):
-            keep_interrupted(place, work, parameters, threads)
+        if not (work / "earlier").exists() and any(work.iterdir()):
+            keep_whole(place, without_record(work, parameters, "interrupted") | origin)
+            print(f"What was recorded is in {failed_place(place)}.", file=sys.stderr)
         raise
     finally:
+        clear_earlier(work / "earlier", place)
         shutil.rmtree(work, ignore_errors=True)
     if record["status"] == "failed":
-        failed = place.parent / "failed" / place.name
-        raise RunFailed(f"{record['error']}\nThe notebook up to there is in {failed}")
+        problem = f"{record['error']}\nThe notebook up to there is in {failed_place(place)}"
+        raise RunFailed(problem)
     return record
 
 
-def keep_interrupted(place: Path, work: Path, parameters: dict[str, Value], threads: int) -> None:
-    """Keep what an interrupted run had recorded, as a failed one."""
-    for folder in work.iterdir():
-        record = {"parameters": parameters, "metrics": {}, "threads": threads, "seconds": None}
-        with clear_write_errors(place):
-            keep(
-                place.parent,
-                place.name,
-                folder,
-                record | {"status": "failed", "error": "interrupted"},
-            )
-        print(f"What was recorded is in {place.parent / 'failed' / place.name}.", file=sys.stderr)
+def keep_whole(place: Path, record: dict) -> dict:
+    """Keep an attempt; an interrupt waits meanwhile."""
+    with interrupts(allowed=False), clear_write_errors(place):
+        return keep(place.parent, place.name, Path(record.pop("folder")), record)
+
+
+def failed_place(place: Path) -> Path:
+    return place.parent / "failed" / place.name
 
 
 def print_result(place: Path, record: dict) -> None:
     """Print a run's metrics, and where everything is."""
     for name, value in flatten(record["metrics"]).items():
-        print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}")
-    print("Look at:", *sorted(place.iterdir()), sep="\n  ")
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        print(printable(f"{name}: {text}"))
+    print("Look at:", *(printable(str(path)) for path in sorted(place.iterdir())), sep="\n  ")

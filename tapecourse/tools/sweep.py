@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from tapecourse.support.errors import ClearError, InputError, printable
 from tapecourse.support.parameters import make_folder
-from tapecourse.tools.attempt import first_line
+from tapecourse.tools.attempt import first_line, without_record
 from tapecourse.tools.cluster import (
     WorkerUnfit,
     attempt_on_worker,
@@ -28,7 +28,7 @@ from tapecourse.tools.cluster import (
     local_client,
     remote_client,
 )
-from tapecourse.tools.execute import Refused, RunFailed, execute, stderr_into
+from tapecourse.tools.execute import Refused, RunFailed, end_processes, execute, stderr_into
 from tapecourse.tools.folder import (
     UNFINISHED,
     as_text,
@@ -51,24 +51,18 @@ __all__ = ["sweep"]
 REPORT = "09_compare_runs.ipynb"
 
 
-def killed(folder: Path, run: Run, problem: str) -> dict:
-    """Return the record of a run that ended without one, with the folder of its last attempt."""
-    attempts = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-    record = {"parameters": run.parameters, "metrics": {}, "seconds": None}
-    last = attempts[-1] if attempts else folder
-    return record | {"status": "failed", "error": problem, "folder": str(last)}
-
-
 def result_of(future: Future, folder: Path, run: Run) -> dict:
     """Return what `attempt` returned, or a record that says why it never did."""
     try:
         return future.result()
     except KilledWorker as error:
-        return killed(folder, run, f"its worker process died {error.allowed_failures + 1} times")
+        problem = f"its worker process died {error.allowed_failures + 1} times"
+        return without_record(folder, run.parameters, problem)
     except (OSError, CancelledError, WorkerUnfit):
         raise
     except Exception as error:  # such as one that can't be sent
-        return killed(folder, run, first_line(f"{type(error).__name__}: {error}"))
+        problem = first_line(f"{type(error).__name__}: {error}")
+        return without_record(folder, run.parameters, problem)
     finally:
         future.release()  # or dask would repeat the run if this worker dies later
 
@@ -97,7 +91,7 @@ def run_all(
                 yield run, result_of(future, folder, run)
             except WorkerUnfit as error:
                 if len(cast(dict[str, int], client.nthreads())) < 2:
-                    yield run, killed(folder, run, str(error.problem))
+                    yield run, without_record(folder, run.parameters, error.problem)
                 else:  # the others may be able to do what this one can't
                     tqdm.write(f"Refused: worker {error.address} {error.problem}")
                     client.retire_workers([error.address])
@@ -246,14 +240,14 @@ def locked_sweep(
     settings: dict,
 ) -> bool:
     """Do the runs, as the only sweep in `out`."""
-    clear_stale(out, description)
-    records = read_records(out)
     copy = out / UNFINISHED / Path(notebook).name  # the notebook may be edited meanwhile
+    clear_unfinished(out)
     with clear_write_errors(out):
-        shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+        copy.parent.mkdir(exist_ok=True)
+        clear_stale(out, description)
+        records = read_records(out)
         for name in [name for name, record in records.items() if record["status"] == "done"]:
             remove_failed(out, name)
-        copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(notebook, copy)
         write_whole(out / "sweep.json", as_text(description))
         write_summary(out, runs, records)
@@ -268,10 +262,16 @@ def locked_sweep(
         if any(record["status"] == "done" for record in records.values()):
             write_report(notebook, out)
     finally:
-        shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+        clear_unfinished(out)
         if records:
             print_result(out, runs, records)
     return not not_done(runs, records)
+
+
+def clear_unfinished(out: Path) -> None:
+    """Remove what was begun; and end it, where a killed or interrupted sweep left it running."""
+    end_processes(out / UNFINISHED)
+    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
 
 
 def print_runs(runs: list[Run], records: dict[str, dict]) -> None:
