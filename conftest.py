@@ -1,13 +1,21 @@
-"""Shared by the tests: where things are, the chapters, and the solutions."""
+"""Shared by the tests: where things are, the chapters, the solutions, and how much is tried."""
 
+import os
 from pathlib import Path
 
 import nbformat
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "solutions").glob("*/*.ipynb"))
+
+# `quick` is for each change; `thorough`, with more of everything, for once a week:
+# pytest --hypothesis-profile=thorough, or HYPOTHESIS_PROFILE=thorough in the environment.
+settings.register_profile("quick", derandomize=True, deadline=None)
+settings.register_profile("thorough", derandomize=True, deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def read(path: Path) -> nbformat.NotebookNode:

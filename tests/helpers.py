@@ -10,14 +10,30 @@ from pathlib import Path
 
 import nbformat
 from conftest import ROOT
+from hypothesis import settings
+
+from tapecourse.tools.command import main
 
 CHAPTER = ROOT / "notebooks" / "05_training_loop.ipynb"
+THOROUGH = settings.get_current_profile_name() == "thorough"  # see conftest.py
 
 
-def make_notebook(path: Path, *sources: str, parameters: str = "size: int = 1  # a size") -> Path:
-    """Write a notebook of a parameters cell and these cells."""
+def examples(quick: int, thorough: int) -> settings:
+    """Set how many examples Hypothesis tries."""
+    return settings(max_examples=thorough if THOROUGH else quick)
+
+
+def make_notebook(
+    path: Path,
+    *sources: str,
+    parameters: str = "size: int = 1  # a size",
+    results: int | None = None,
+) -> Path:
+    """Write a notebook of a parameters cell and these cells; tag one, by its number, `results`."""
     tagged = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
     cells = [tagged, *map(nbformat.v4.new_code_cell, sources)]
+    if results is not None:
+        cells[1 + results].metadata["tags"] = ["results"]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
     return path
@@ -35,6 +51,11 @@ def command(*arguments: object) -> list[str]:
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
     """Run `tapecourse` in a process of its own."""
     return subprocess.run(command(*arguments), capture_output=True, text=True, **options)
+
+
+def run_here(notebook: Path | str, *options: object) -> int:
+    """Run a notebook in this process; return the exit status."""
+    return main(["run", str(notebook), *map(str, options)])
 
 
 def start(*arguments: object, path: Path = ROOT) -> subprocess.Popen:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from tapecourse.support.errors import ClearError, InputError, printable
-from tapecourse.tools.interrupts import Terminated, heed_terminate, interrupts
+from tapecourse.tools.interrupts import Terminated, heed_signals, interrupts
 
 __all__ = ["main"]
 
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         if parameters and not hasattr(options, "parameters"):
             raise InputError("-p", parameters[0][0], f"{options.command} takes no parameters.")
         options.parameters = parameters
-        with heed_terminate(), interrupts(allowed=True):
+        with heed_signals():
             return 0 if options.do(options) else 1
     except InputError as error:
         print(printable(str(error)), file=sys.stderr)

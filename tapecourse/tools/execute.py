@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import nbformat
 import papermill
@@ -91,7 +91,7 @@ def execute(
     folder = executed.parent
     with kernel_log() as log, environment(folder, threads), time_limit(folder, timeout) as overdue:
         try:
-            notebook_run = papermill.execute_notebook(
+            return papermill.execute_notebook(
                 papermills_path(notebook),
                 papermills_path(executed),
                 parameters,
@@ -100,6 +100,7 @@ def execute(
                 cwd=cwd,
                 progress_bar=show_progress,
                 stdout_file=EpochLines() if show_progress else None,
+                on_cell_executed=check_goes_on,
             )
         except (PapermillExecutionError, RuntimeError) as error:
             if overdue.is_set():
@@ -109,8 +110,6 @@ def execute(
             if error.ename == "InputError":  # of the notebook's check of its parameters
                 raise Refused(error.evalue) from None
             raise RunFailed(f"{error.ename}: {error.evalue.strip()}") from None
-    check_reached_end(notebook_run)
-    return notebook_run
 
 
 def papermills_path(path: Path) -> str:
@@ -118,12 +117,13 @@ def papermills_path(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def check_reached_end(executed: nbformat.NotebookNode) -> None:
-    """Refuse a run that left Python before its last cell, which papermill calls done."""
-    for number, cell in enumerate(executed.cells, start=1):
-        exits = [each for each in cell.get("outputs", []) if each.get("ename") == "SystemExit"]
-        if exits:
-            raise RunFailed(f"SystemExit: cell {number} of {len(executed.cells)} ended the run")
+def check_goes_on(cell_index: int, execute_reply: dict[str, Any], **_: object) -> None:
+    """Refuse a run that leaves Python before its end, which papermill may call done."""
+    reply = execute_reply["content"]
+    asked = any(each["source"] == "ask_exit" for each in reply.get("payload", []))
+    if asked or reply.get("ename") == "SystemExit":
+        how = "exit()" if asked else f"SystemExit({reply['evalue']})"
+        raise RunFailed(f"cell {cell_index + 1} ended the run: {how}")
 
 
 def marks_of(folder: Path) -> str:
