@@ -11,7 +11,7 @@ from distributed import Client
 from helpers import end_of, start, wait_for, waits
 from sweeps import begun, folders, sweep, tiny
 
-from tapecourse.tools import sweep as sweep_module
+from tapecourse.tools import cluster
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def start_worker(address, path):
 
 def test_a_running_scheduler_serves_as_the_cluster(tmp_path, scheduler, monkeypatch, capfd):
     address, process = scheduler
-    monkeypatch.setattr(sweep_module, "ANSWER", 600)  # a machine may be slow
+    monkeypatch.setattr(cluster, "ANSWER", 600)  # a machine may be slow
     monkeypatch.chdir(tmp_path)
     notebook = tiny(tmp_path, f"{waits('seed > 1')}\nopen('here', 'w').close()")
     out = tmp_path / "out"

@@ -15,7 +15,8 @@ from sweeps import END, begun, folders, statuses, summary, sweep, times, tiny
 
 from tapecourse.tools import folder as sweep_folder
 from tapecourse.tools.sweep import REPORT
-from tapecourse.tools.worker import attempt, first_line
+from tapecourse.tools.attempt import attempt, first_line
+from tapecourse.tools.origin import origin_of
 
 GO_ON = "Interrupted. To continue, run the same command again.\n"
 
@@ -83,7 +84,7 @@ def test_a_killed_sweep_is_completed_by_the_same_command(tmp_path, capsys):
 
 def test_what_a_killed_sweep_left_running_writes_nothing(tmp_path):
     """An attempt whose folder was cleared away by the next sweep."""
-    record = attempt(str(tiny(tmp_path)), str(tmp_path / "gone"), {}, str(tmp_path))
+    record = attempt(str(tiny(tmp_path)), str(tmp_path / "gone"), {}, threads=1)
     assert record["status"] == "failed" and record["error"].startswith("FileNotFoundError")
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.ipynb"]
 
@@ -185,11 +186,11 @@ here = Path({str(tmp_path)!r})
     ],
 )
 def test_broken_metrics_fail_their_run(tmp_path, monkeypatch, text, error):
-    def run_notebook(notebook, folder, *_, **__):
-        Path(folder, "metrics.json").write_text(text)
+    def execute(notebook, executed, *_, **__):
+        (executed.parent / "metrics.json").write_text(text)
 
-    monkeypatch.setattr("tapecourse.tools.worker.run_notebook", run_notebook)
-    record = attempt("tiny.ipynb", str(tmp_path), {}, ".")
+    monkeypatch.setattr("tapecourse.tools.attempt.execute", execute)
+    record = attempt(str(tiny(tmp_path)), str(tmp_path), {}, threads=1)
     assert record["status"] == "failed" and record["error"].startswith(error)
 
 
@@ -229,7 +230,7 @@ def fake_sweep(out, notebook):
     (out / "seed=0").mkdir(parents=True)
     record = {"parameters": {"seed": 0}, "metrics": {}, "status": "done", "error": ""}
     (out / "seed=0" / "run.json").write_text(json.dumps(record))
-    description = sweep_folder.describe(str(notebook), {"seed": [0]})
+    description = origin_of(str(notebook), {"seed": [0]}, 1) | {"parameters": ["seed"]}
     (out / "sweep.json").write_text(json.dumps(description))
 
 
@@ -271,7 +272,7 @@ def test_the_cause_of_a_kernels_death_is_told_and_kept(tmp_path, capfd):
     cause = "Kernel died: Fatal Python error: Segmentation fault"
     assert f"failed: seed=1: {cause}" in capfd.readouterr().err
     assert summary(out)[0]["error"].startswith("Kernel died: it wrote no message. Did code crash")
-    assert summary(out)[1]["error"] == cause
+    assert summary(out)[1]["error"] == f"{cause} (tried 3 times)"
     assert "ctypes" in (out / "failed" / "seed=1" / "kernel.log").read_text()
 
 
