@@ -11,9 +11,19 @@ import time
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
-from helpers import THOROUGH, command, end_of, make_notebook, run, run_here, start, wait_for, waits
+from helpers import (
+    THOROUGH,
+    command,
+    end_of,
+    having,
+    make_notebook,
+    run,
+    run_here,
+    start,
+    wait_for,
+    waits,
+)
 
 
 PARAMETERS = """\
@@ -55,16 +65,6 @@ def child(word, options="start_new_session=True"):
     """Return code that starts a process which the word is on the command line of."""
     program = f"['/bin/sh', '-c', '/bin/sleep 600; true', '{word}']"
     return f"subprocess.Popen({program}, stdout=subprocess.DEVNULL, {options})"
-
-
-def alive(word):
-    """Return the processes on whose command line, or in whose environment, a word is."""
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline", "environ", "status"]):
-        words = [*(process.info["cmdline"] or []), *(process.info["environ"] or {}).values()]
-        if process.info["status"] != "zombie" and any(word in each for each in words):
-            found.append(process.info["pid"])
-    return found
 
 
 # --- an earlier run stays as it was
@@ -119,7 +119,7 @@ def test_an_interrupted_rerun_leaves_the_earlier_run_and_says_a_word(here, numbe
     assert f"What was recorded is in {failed}.\n{word}. {GO_ON}" in errors
     assert json.loads((failed / "run.json").read_text())["error"] == "interrupted"
     assert (failed / "one").read_text() == "2" and not (failed / "two").exists()
-    assert content(place) == before and not alive(str(here / ".unfinished"))
+    assert content(place) == before and not having(str(here / ".unfinished"))
 
 
 def test_two_runs_into_one_folder(here, capfd):
@@ -187,11 +187,11 @@ def test_a_killed_run_leaves_no_kernel_and_the_next_ends_what_it_started(here):
     wait_for((here / "begun").exists, process)
     process.kill()
     end_of(process)
-    wait_for(lambda: len(alive(word)) <= 1)
+    wait_for(lambda: len(having(word)) <= 1)
     assert not place.exists() and any((here / ".unfinished" / "out").iterdir())
     (here / "go").touch()
     assert run_here(notebook, "--out", place) == 0
-    assert content(place) and not alive(word)
+    assert content(place) and not having(word)
     assert not (here / ".unfinished" / "out").exists()
 
 
@@ -210,7 +210,7 @@ def test_kills_at_random_moments(here):
         time.sleep(choice.uniform(0, whole))
         process.kill()
         end_of(process)
-        wait_for(lambda: not alive(str(unfinished)))
+        wait_for(lambda: not having(str(unfinished)))
         found = content(place if place.exists() else unfinished / "earlier")
         assert found == before or found["one"] == str(size).encode()
         after_its_end += found != before
@@ -248,7 +248,7 @@ while True:
     assert run_here(notebook_at(here, hang), "--timeout", "4", "--out", here / "out") == 1
     error = capfd.readouterr().err
     assert "it took longer than --timeout 4, in seconds" in error and "Traceback" not in error
-    wait_for(lambda: not alive(word))
+    wait_for(lambda: not having(word))
     assert json.loads((here / "failed" / "out" / "run.json").read_text())["status"] == "failed"
 
 
@@ -267,7 +267,7 @@ def test_a_limit_beyond_what_a_clock_can_count_is_none(here, capfd):
 def test_what_a_run_started_ends_with_it(here):
     word = f"tapecourse-test-{os.getpid()}"
     assert run_here(notebook_at(here, child(word)), "--out", here / "out") == 0
-    wait_for(lambda: not alive(word))
+    wait_for(lambda: not having(word))
 
 
 # --- disks

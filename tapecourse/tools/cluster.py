@@ -95,8 +95,9 @@ def remote_client(address: str, out: Path) -> Iterator[Client]:
         try:
             yield client
         finally:  # or it would refuse those that come for other sweeps
+            forget = cast(Any, client.scheduler).unregister_worker_plugin
             with suppress(OSError, TimeoutError, CancelledError):  # the scheduler is gone
-                client.unregister_worker_plugin(plugin)
+                client.sync(forget, name=plugin, callback_timeout=ANSWER)
 
 
 def problem_in(out: Path) -> Callable[[], str]:
