@@ -10,7 +10,7 @@ from tapecourse.support.errors import InputError
 from tapecourse.support.parameters import Choice, Folder, Integer, Number, Text, check_parameters
 from tapecourse.tools import grid as grid_module
 from tapecourse.tools.grid import make_runs, read_grid, type_grid
-from tapecourse.tools.run import typed_value
+from tapecourse.tools.parameters import typed_value
 
 KNOWN = {
     "seed": {"inferred_type_name": "int", "help": "a seed, 0 or more"},

@@ -1,6 +1,5 @@
 """One attempt at a run: what a single run does, and each worker of a sweep."""
 
-import json
 import threading
 import time
 import uuid
@@ -90,23 +89,22 @@ def without_record(folder: Path, parameters: dict[str, Value], problem: str) -> 
 
 
 def read_metrics(folder: Path, executed: nbformat.NotebookNode) -> dict:
-    """Read the ``metrics`` of metrics.json, or else of the cell tagged ``results``.
+    """Read the ``metrics`` of metrics.json, or else of the cell tagged ``results``, if there.
 
     Raises
     ------
     ClearError
-        The file is no JSON, or either is not of that form.
+        metrics.json is no JSON, or not of that form.
     """
-    form = {"metrics": dict}
     path = folder / "metrics.json"
-    try:
-        if path.exists():
-            return read_json(path.read_text(encoding="utf-8"), form)["metrics"]
+    if not path.exists():
         found = results_of(executed)
-        return {} if found is None else read_json(json.dumps(found), form)["metrics"]
+        metrics = found.get("metrics") if isinstance(found, dict) else None
+        return metrics if isinstance(metrics, dict) else {}
+    try:
+        return read_json(path.read_text(encoding="utf-8"), {"metrics": dict})["metrics"]
     except (ValueError, OSError) as error:
-        where = "metrics.json" if path.exists() else "what its results cell shows"
-        raise ClearError(f"{where} is broken: {error}") from None
+        raise ClearError(f"metrics.json is broken: {error}") from None
 
 
 def results_of(executed: nbformat.NotebookNode) -> object:

@@ -30,7 +30,7 @@ from tapecourse.support.parameters import make_folder
 from tapecourse.tools.nbgrader_engine import grade_notebook, release
 from tapecourse.tools.execute import stderr_into
 from tapecourse.tools.submissions import Submission, find_submissions, readable
-from tapecourse.tools.worker import first_line
+from tapecourse.tools.attempt import first_line
 
 __all__ = ["grade"]
 

@@ -61,7 +61,8 @@ def run(
         A cell raised another error, or the kernel died.
     """
     parameters = typed_parameters(notebook, given)
-    place = find_folder(out or str(Path("runs", Path(notebook).stem)))
+    out = out or str(Path("runs", Path(notebook).stem))
+    place = find_folder(out)
     check_place(place, Path(notebook).resolve())
     work = place.parent / UNFINISHED / place.name
     make_folder("--out", str(work))
@@ -71,7 +72,7 @@ def run(
             record = locked_run(notebook, place, work, parameters, threads, timeout)
     except Timeout:
         raise InputError("--out", str(place), "another run is writing to this folder.") from None
-    print_result(place, record)
+    print_result(Path(out), record)
     return True
 
 
