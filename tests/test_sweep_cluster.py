@@ -33,11 +33,11 @@ def scheduler(tmp_path):
         process.wait()
 
 
-def start_worker(address, path):
+def start_worker(address, path, threads=2):
     """A worker of two threads, as `dask worker` has more than one, that imports from `path`."""
     return subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_worker", address]
-        + ["--no-nanny", "--nthreads", "2", "--no-dashboard"],
+        + ["--no-nanny", "--nthreads", str(threads), "--no-dashboard"],
         stderr=subprocess.DEVNULL,
         cwd="/",
         env=os.environ | {"PYTHONPATH": str(path)},
@@ -98,12 +98,15 @@ def old_course(folder):
 
 
 def cannot_write(folder):
-    """Make a folder with which a worker finds every disk read-only."""
+    """Make a folder with which a worker can't write to the folders of runs."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text("""\
 import tempfile
-def refuse(*_, dir=None, **__):
-    raise OSError(30, "Read-only file system", dir)
+real = tempfile.TemporaryFile
+def refuse(*arguments, dir=None, **options):
+    if dir and ".unfinished" in str(dir):
+        raise OSError(30, "Read-only file system", dir)
+    return real(*arguments, dir=dir, **options)
 tempfile.TemporaryFile = refuse""")
     return f"{folder}{os.pathsep}{ROOT}"
 
@@ -113,8 +116,8 @@ def workers(scheduler):
     """Return a function that starts a worker; they end with the test."""
     started = []
 
-    def add(path=ROOT):
-        started.append(start_worker(scheduler[0], path))
+    def add(path=ROOT, threads=2):
+        started.append(start_worker(scheduler[0], path, threads))
         return started[-1]
 
     yield add
@@ -148,14 +151,14 @@ def test_a_late_worker_that_is_not_fit_is_refused_and_costs_no_run(
 def test_a_worker_that_cannot_write_leaves_its_run_to_another(tmp_path, scheduler, workers):
     out = tmp_path / "out"
     options = ["-p", "seed", "0,1,2", "--out", out, "--scheduler", scheduler[0]]
-    workers(cannot_write(tmp_path / "read-only"))
-    workers()
+    workers(cannot_write(tmp_path / "read-only"), threads=1)
+    workers(threads=1)
     with Client(scheduler[0]) as client:
         client.wait_for_workers(2, timeout=600)
     process = start("sweep", tiny(tmp_path), *options)
-    _, errors = end_of(process)
+    output, errors = end_of(process)
     assert process.returncode == 0 and "Traceback" not in errors, errors
-    assert f"can't write {out}" in errors and "(Read-only file system)" in errors
+    assert f"can't write {out}" in output and "(Read-only file system)" in output
     assert sorted(begun(tmp_path)) == [0, 1, 2] and statuses(out) == ["done"] * 3
 
 
