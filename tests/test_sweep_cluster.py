@@ -9,35 +9,38 @@ import sys
 import pytest
 from conftest import ROOT
 from distributed import Client, Security
-from helpers import alive, end_of, start, wait_for, waits
+from helpers import alive, end_of, run, start, wait_for, waits
 from sweeps import begun, folders, statuses, sweep, tiny
 
 from tapecourse.tools import cluster
 from tapecourse.tools import sweep as sweep_module
 
 
-@pytest.fixture
-def scheduler(tmp_path):
-    """Start a scheduler on loopback; yield its address and its process."""
+def start_scheduler(tmp_path, *options):
+    """Start a scheduler on loopback; return its address and its process."""
     file = tmp_path / "scheduler.json"
-    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
     process = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", *options],
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
+        + ["--port", "0", "--no-dashboard", "--scheduler-file", file, *options],
         stderr=subprocess.DEVNULL,
     )
-    try:
-        wait_for(lambda: file.exists() and file.read_text().endswith("}"), process)
-        yield json.loads(file.read_text())["address"], process
-    finally:
-        process.kill()
-        process.wait()
+    wait_for(lambda: file.exists() and file.read_text().endswith("}"), process)
+    return json.loads(file.read_text())["address"], process
 
 
-def start_worker(address, path, threads=2):
+@pytest.fixture
+def scheduler(tmp_path):
+    address, process = start_scheduler(tmp_path)
+    yield address, process
+    process.kill()
+    process.wait()
+
+
+def start_worker(address, path, *options, threads=2):
     """A worker of two threads, as `dask worker` has more than one, that imports from `path`."""
     return subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_worker", address]
-        + ["--no-nanny", "--nthreads", str(threads), "--no-dashboard"],
+        + ["--no-nanny", "--nthreads", str(threads), "--no-dashboard", *options],
         stderr=subprocess.DEVNULL,
         cwd="/",
         env=os.environ | {"PYTHONPATH": str(path)},
@@ -117,7 +120,7 @@ def workers(scheduler):
     started = []
 
     def add(path=ROOT, threads=2):
-        started.append(start_worker(scheduler[0], path, threads))
+        started.append(start_worker(scheduler[0], path, threads=threads))
         return started[-1]
 
     yield add
@@ -214,3 +217,30 @@ def test_the_local_scheduler_and_its_workers_accept_no_stranger():
             for own in (None, Security.temporary()):
                 with pytest.raises((OSError, TypeError)):
                     Client(address, timeout=2, security=own)
+
+
+def test_a_cluster_of_ones_own_certificates(tmp_path):
+    """By the options and variables that the README names."""
+    made = Security.temporary()
+    pem, key = tmp_path / "sweep.pem", tmp_path / "sweep.key"
+    pem.write_text(made.tls_client_cert)
+    key.write_text(made.tls_client_key)
+    tls = ["--tls-ca-file", pem, "--tls-cert", pem, "--tls-key", key]
+    address, process = start_scheduler(tmp_path, "--protocol", "tls", *tls)
+    worker = start_worker(address, ROOT, *tls)
+    prefix = "DASK_DISTRIBUTED__COMM__TLS__"
+    variables = {"CA_FILE": pem, "CLIENT__CERT": pem, "CLIENT__KEY": key}
+    ours = {f"{prefix}{name}": str(path) for name, path in variables.items()}
+    options = ["-p", "seed", 0, "--out", tmp_path / "out", "--scheduler", address]
+    try:
+        assert address.startswith("tls://")
+        stranger = run("sweep", tiny(tmp_path), *options)
+        assert stranger.returncode == 2 and stranger.stderr.count("\n") == 1
+        assert "no scheduler answers (TLS expects" in stranger.stderr
+        result = run("sweep", tiny(tmp_path), *options, env=os.environ | ours)
+        assert result.returncode == 0, result.stderr
+        assert statuses(tmp_path / "out") == ["done"]
+    finally:
+        for each in (worker, process):
+            each.kill()
+            each.wait()
