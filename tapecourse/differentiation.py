@@ -3,8 +3,7 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['as_floats', 'single_steps', 'forward_difference', 'central_difference', 'complex_step', 'Dual', 'as_dual', 'relu',
-           'dual_gradient']
+__all__ = ['single_steps', 'forward_difference', 'central_difference', 'complex_step', 'Dual', 'as_dual', 'relu', 'dual_gradient']
 
 # %% ../notebooks/01_differentiation.ipynb #export-imports
 import operator
@@ -13,95 +12,49 @@ from typing import Any
 
 import numpy as np
 
-from .support.errors import InputError
+from .support.floats import as_floats, as_steps
 
 # %% ../notebooks/01_differentiation.ipynb #single-steps
-def as_floats(x: float | np.ndarray) -> np.ndarray:
-    """Make an array of floats: a small step added to an integer would be lost. Chapter 01.
-
-    Raises
-    ------
-    InputError
-        `x` is not made of finite real numbers.
-    """
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub" or not np.all(np.isfinite(array)):
-        raise InputError("x", x, "finite real numbers are needed.")
-    return array if array.dtype.kind == "f" else array.astype("float64")
-
-
-def single_steps(
-    x: np.ndarray, h: float | None, power: float
-) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
-    """Yield each index of `x`, with an array that is `h` there and 0 elsewhere. Chapter 01.
-
-    Where h is None, it is ε to a power, times the size of the element if that is above 1.
-
-    Raises
-    ------
-    InputError
-        The step is not a finite number, or so small that it is 0 in the type of `x`.
-    """
-    best = np.finfo(x.dtype).eps ** power * np.maximum(1, abs(x))
-    steps = np.broadcast_to(best if h is None else h, x.shape).astype(x.dtype)
-    if not np.all(np.isfinite(steps) & (steps != 0)):
-        raise InputError("h", h, f"a finite step is needed that is not 0 in {x.dtype}.")
-    for index in np.ndindex(x.shape):
-        step = np.zeros_like(x)
-        step[index] = steps[index]
-        yield index, step
+def single_steps(steps: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """Yield each index of an array of steps, with an array that has only this step."""
+    for index in np.ndindex(steps.shape):
+        single = np.zeros_like(steps)
+        single[index] = steps[index]
+        yield index, single
 
 # %% ../notebooks/01_differentiation.ipynb #forward-difference
-def forward_difference(
-    f: Callable[[Any], Any], x: float | np.ndarray, h: float | None = None
-) -> np.floating | np.ndarray:
-    """Approximate the gradient of `f` at `x` by (f(x + h) - f(x)) / h, input by input.
+def forward_difference(f: Callable, x: Any, h: float | None = None) -> np.ndarray:
+    """Approximate the gradient of `f` at `x`, of any shape, by (f(x + h) - f(x)) / h.
 
-    Taught in chapter 01. Takes n + 1 evaluations for n inputs. The error is about
-    h·|f''|/2 + ε·|f|/h.
-
-    Parameters
-    ----------
-    f : callable
-        Takes an array of the shape and type of `x`, returns a number.
-    x : float or array of floats, any shape
-    h : float, optional
-        The step. By default √ε, with the ε of the type of `x`, and √ε·|x| where |x| > 1.
+    Takes n + 1 evaluations for n inputs. By default h is √ε, or √ε·|x| where |x| > 1.
     """
     x = as_floats(x)
     gradient, here = np.empty_like(x), f(x)
-    for index, step in single_steps(x, h, power=1 / 2):
+    for index, step in single_steps(as_steps(x, h, power=1 / 2)):
         gradient[index] = (f(x + step) - here) / step[index]
     return gradient[()]
 
 # %% ../notebooks/01_differentiation.ipynb #central-difference
-def central_difference(
-    f: Callable[[Any], Any], x: float | np.ndarray, h: float | None = None
-) -> np.floating | np.ndarray:
-    """Approximate the gradient of `f` at `x` by (f(x + h) - f(x - h)) / 2h, input by input.
+def central_difference(f: Callable, x: Any, h: float | None = None) -> np.ndarray:
+    """Approximate the gradient of `f` at `x`, of any shape, by (f(x + h) - f(x - h)) / 2h.
 
-    Taught in chapter 01. Takes 2·n evaluations for n inputs. The error is about
-    h²·|f'''|/6 + ε·|f|/2h. Parameters as in `forward_difference`, with ∛ε for √ε.
+    Takes 2·n evaluations for n inputs. By default h is ∛ε, or ∛ε·|x| where |x| > 1.
     """
     x = as_floats(x)
     gradient = np.empty_like(x)
-    for index, step in single_steps(x, h, power=1 / 3):
+    for index, step in single_steps(as_steps(x, h, power=1 / 3)):
         gradient[index] = (f(x + step) - f(x - step)) / (2 * step[index])
     return gradient[()]
 
 # %% ../notebooks/01_differentiation.ipynb #complex-step
-def complex_step(
-    f: Callable[[Any], Any], x: float | np.ndarray, h: float = 1e-20
-) -> np.floating | np.ndarray:
-    """Compute the gradient of an analytic `f` at `x` by Im f(x + ih) / h, input by input.
+def complex_step(f: Callable, x: Any, h: float = 1e-20) -> np.ndarray:
+    """Compute the gradient of an analytic `f` at `x`, of any shape, by Im f(x + ih) / h.
 
-    Taught in chapter 01, after Squire and Trapp (1998). Takes n evaluations in complex numbers for
-    n inputs. Right to rounding where `f` is made of analytic operations; silently wrong where it
-    uses abs, conj or real. Parameters as in `forward_difference`.
+    Takes n evaluations for n inputs. Silently wrong where `f` uses abs, conj or real.
     """
     x = as_floats(x)
     gradient = np.empty_like(x)
-    for index, step in single_steps(x, h, power=1):
+    for index, step in single_steps(as_steps(x, h, power=1)):
         gradient[index] = f(x + 1j * step).imag / step[index]
     return gradient[()]
 

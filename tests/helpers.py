@@ -9,8 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import psutil
 from conftest import ROOT
 from hypothesis import settings
+
+from tapecourse.tools.command import main
+from tapecourse.tools.execute import marks_of
 
 CHAPTER = ROOT / "notebooks" / "05_training_loop.ipynb"
 THOROUGH = settings.get_current_profile_name() == "thorough"  # see conftest.py
@@ -51,6 +55,11 @@ def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
     return subprocess.run(command(*arguments), capture_output=True, text=True, **options)
 
 
+def run_here(notebook: Path | str, *options: object) -> int:
+    """Run a notebook in this process; return the exit status."""
+    return main(["run", str(notebook), *map(str, options)])
+
+
 def start(*arguments: object, path: Path = ROOT) -> subprocess.Popen:
     """Start `tapecourse`; its processes look for modules in `path` first."""
     return subprocess.Popen(
@@ -71,6 +80,24 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen | None =
         assert time.monotonic() < deadline, "it did not happen"
         assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.05)
+
+
+def alive(pid: int | str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def having(word: str) -> list[int]:
+    """Return the processes on whose command line a word is; or those of runs below a folder."""
+    mark = marks_of(Path(word)).split()[0] if os.sep in word else word
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "environ", "status"]):
+        words = [*(process.info["cmdline"] or []), *(process.info["environ"] or {}).values()]
+        if process.info["status"] != "zombie" and any(mark in each for each in words):
+            found.append(process.info["pid"])
+    return found
 
 
 def end_of(process: subprocess.Popen) -> tuple[str, str]:

@@ -46,10 +46,10 @@ def test_each_theory_parameter_is_checked(stem, name, values):
 @pytest.mark.parametrize(
     "name, value, message",
     [
-        ("epochs", 0, "epochs = 0: an integer of 1 or more is needed."),
-        ("epochs", "5", "epochs = '5': an integer of 1 or more is needed."),
-        ("epochs", 2.5, "epochs = 2.5: an integer of 1 or more is needed."),
-        ("batch_size", 0, "batch_size = 0: an integer of 1 or more is needed."),
+        ("epochs", 0, "epochs = 0: an integer from 1 to 1000 is needed."),
+        ("epochs", "5", "epochs = '5': an integer from 1 to 1000 is needed."),
+        ("epochs", 2.5, "epochs = 2.5: an integer from 1 to 1000 is needed."),
+        ("batch_size", 0, "batch_size = 0: an integer from 1 to 4096 is needed."),
         ("batch_size", 4001, "batch_size = 4001: an integer from 1 to 4000 is needed."),
         ("learning_rate", -0.1, "learning_rate = -0.1: a number above 0 and at most 1 is needed."),
         ("learning_rate", NAN, "learning_rate = nan: a number above 0 and at most 1 is needed."),

@@ -30,7 +30,7 @@ def usage_error(capsys, *arguments):
 def test_the_command_is_installed_by_its_name():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     module, _, function = project["scripts"]["tapecourse"].partition(":")
-    assert getattr(importlib.import_module(module), function) is tapecourse.__main__.main is main
+    assert getattr(importlib.import_module(module), function) is tapecourse.__main__.main
 
 
 def test_the_module_is_the_same_command():
@@ -95,8 +95,6 @@ def test_any_value_can_be_given(value):
         (["grade", "x", "--out", "o", "-p", "a", "1"], "-p = 'a': grade takes no parameters."),
         (["run", "x", "-p", "a", "1", "-p", "a", "2"], "-p = 'a': this parameter is given twice."),
         (["run", "x", "-p", "a", "\udcff"], r"-p = 'a \udcff': this is no UTF-8."),
-        (["run", "{x}.ipynb"], "notebook = '{x}.ipynb': no '{' or '}' is allowed"),
-        (["run", "x.ipynb", "--out", "a}"], "--out = 'a}': no '{' or '}' is allowed"),
         (["run", "nowhere.ipynb"], "notebook = 'nowhere.ipynb': there is no such file"),
     ],
 )
@@ -148,7 +146,7 @@ display(JSON({"metrics": {"loss": 0.123456, "steps": {"all": 5}, "name": "x"}, "
     assert output == [
         "Running other.ipynb. The bar counts its cells.",
         *("loss: 0.1235", "steps.all: 5", "name: x", "Look at:"),
-        "  runs/other/other.ipynb",
+        *("  runs/other/other.ipynb", "  runs/other/run.json"),
     ]
 
 
@@ -166,4 +164,5 @@ def test_a_run_without_results_is_all_right(tmp_path, capfd, cell, results):
     notebook = make_notebook(tmp_path / "other.ipynb", cell, results=results)
     assert main(["run", str(notebook), "--out", str(tmp_path / "out")]) == 0
     output = capfd.readouterr().out.splitlines()
-    assert output[1:] == ["Look at:", f"  {tmp_path / 'out' / 'other.ipynb'}"]
+    files = [f"  {tmp_path / 'out' / name}" for name in ("other.ipynb", "run.json")]
+    assert output[1:] == ["Look at:", *files]

@@ -67,7 +67,7 @@ BROKEN = {
         "x_train is empty",
     ),
     "a lonely label": (dict(y_train=np.r_[np.zeros(59, int), 1]), "label 1 occurs only once"),
-    "pickled objects": (dict(y_train=np.array([None] * 60)), "no readable .npz file"),
+    "pickled objects": (dict(y_train=np.array([None] * 60)), "y_train is object; integers"),
 }
 
 

@@ -61,6 +61,8 @@ def test_a_broken_solution_is_told(course):
     path = course / "solutions" / "01_differentiation" / "01_differentiation.ipynb"
     whole = path.read_text()
     path.write_text(whole.replace("### END SOLUTION", ""))
-    with pytest.raises(ClearError, match="nbgrader refused solutions/01_differentiation: .*no end"):
+    with pytest.raises(
+        ClearError, match="nbgrader refused solutions/01_differentiation: .*no end"
+    ):
         export("exercises", course)
     path.write_text(whole)

@@ -207,8 +207,8 @@ def test_a_failure_has_its_row_and_its_line_and_stops_no_other(place, capsys):
     (place / "in" / "cem.ipynb").write_text("broken")
     status, said, rows = run(place, capsys)
     assert status == 1 and "1 graded, 0 unchanged, 2 failed." in said
-    assert rows["ada"] == ("", "failed: first \\udcff line") and rows["bob"] == ("6", "graded")
-    assert f"failed: ada, {FIRST}: first \\udcff line\n" in said
+    assert rows["ada"] == ("", "failed: first \ufffd line") and rows["bob"] == ("6", "graded")
+    assert f"failed: ada, {FIRST}: first \ufffd line\n" in said
     assert "failed: cem, cem.ipynb: this file is no Jupyter notebook\n" in said
     assert "Traceback" not in said and "second line" in (place / "out/nbgrader.log").read_text()
     hand_in(place, ada="5", cem="7")
@@ -230,7 +230,7 @@ def test_stale_is_a_score_whose_resubmission_cannot_be_graded(place, capsys):
     status, said, rows = run(place, capsys)
     assert status == 1 and "0 graded, 0 unchanged, 2 failed." in said
     assert rows == {
-        "ada": ("5", f"{OF_EARLIER}first \\udcff line"),
+        "ada": ("5", f"{OF_EARLIER}first \ufffd line"),
         "bob": ("6", f"{OF_EARLIER}2 notebooks for one assignment: leave only one"),
     }
     assert (place / "out" / "feedback" / "ada" / f"{FIRST}.html").read_text() == "5"

@@ -546,3 +546,14 @@ def test_what_is_no_graph_is_refused(nodes, message):
         draw_graph(nodes)
     assert plt.get_fignums() == figures
     assert issubclass(GraphError, ClearError)
+
+
+def test_boxes_stay_in_their_place_where_there_is_room_for_other_values():
+    def program(value):
+        return [Node("w", value=value), Node("p", "square", ("w",), value, (value,), value)]
+
+    small, large = program(1.0), program(-123.456)
+    first, second = (measure(nodes, draw_graph(nodes, room_for=large)) for nodes in (small, large))
+    for name in ("w", "p"):
+        np.testing.assert_allclose(first.boxes[name].bounds, second.boxes[name].bounds)
+    plt.close("all")

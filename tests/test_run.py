@@ -2,7 +2,7 @@
 
 import ast
 import json
-import signal
+import os
 import socket
 
 import nbformat
@@ -10,13 +10,12 @@ import numpy as np
 import papermill
 import pandas as pd
 import pytest
-from helpers import CHAPTER, THOROUGH, end_of, make_notebook, run, start, wait_for, waits
+from helpers import CHAPTER, THOROUGH, make_notebook, run, run_here
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
 from tapecourse.support.errors import InputError
-from tapecourse.tools.command import main
-from tapecourse.tools.run import RunFailed, read_results, run_notebook, typed_parameters
-
+from tapecourse.tools.attempt import results_of
+from tapecourse.tools.parameters import typed_parameters
 
 # --- parameters
 
@@ -47,11 +46,6 @@ def test_a_missing_notebook_is_refused():
         typed_parameters("nowhere.ipynb", [])
 
 
-def run_here(notebook, *options):
-    """Run a notebook in this process; return the exit status."""
-    return main(["run", str(notebook), *map(str, options)])
-
-
 def test_a_refusal_is_one_line_and_runs_nothing(tmp_path, capfd):
     assert run_here(CHAPTER, "-p", "epoch", 3, "--out", tmp_path / "out") == 2
     output = capfd.readouterr()
@@ -64,7 +58,7 @@ def test_the_notebook_itself_is_never_overwritten(tmp_path, capfd):
     notebook = make_notebook(tmp_path / "small.ipynb")
     before = notebook.read_bytes()
     assert run_here(notebook, "--out", tmp_path) == 2
-    assert "another folder" in capfd.readouterr().err
+    assert "another folder than the notebook's own is needed" in capfd.readouterr().err
     assert notebook.read_bytes() == before
 
 
@@ -82,9 +76,12 @@ def test_a_failing_cell_is_told_in_two_lines(tmp_path, capfd):
     notebook = make_notebook(tmp_path / "small.ipynb", "raise ValueError(f'size {size}')")
     assert run_here(notebook, "-p", "size", 7, "--out", tmp_path / "out") == 1
     error = capfd.readouterr().err
-    assert "ValueError: size 7\nThe notebook up to there: " in error
+    failed = tmp_path / "failed" / "out"
+    assert error.endswith(f"ValueError: size 7\nThe notebook up to there is in {failed}\n")
     assert "Traceback" not in error
-    assert (tmp_path / "out" / "small.ipynb").exists()
+    record = json.loads((failed / "run.json").read_text())
+    assert record["error"] == "ValueError: size 7" and record["parameters"] == {"size": 7}
+    assert (failed / "small.ipynb").exists() and not (tmp_path / "out").exists()
 
 
 def test_a_parameter_that_the_notebook_refuses_was_given_wrong(tmp_path, capfd):
@@ -98,11 +95,41 @@ check_parameters(globals(), size=Integer(1))"""
     assert "InputError" not in error and "Traceback" not in error
 
 
-def test_a_dying_kernel_is_told(tmp_path, capfd):
-    notebook = make_notebook(tmp_path / "small.ipynb", "import os\nos._exit(1)")
-    assert run_here(notebook, "--out", tmp_path / "out") == 1
+DIES = """\
+import os, signal
+with open({begun!r}, "a") as file:
+    print("begun", file=file)
+if open({begun!r}).read().count("begun") < {last}:
+    os.kill(os.getpid(), signal.SIGKILL)"""
+
+
+@pytest.mark.parametrize("last, status", [(3, 0), (4, 1)])
+def test_a_killed_kernel_is_tried_three_times(tmp_path, capfd, last, status):
+    begun = tmp_path / "begun"
+    notebook = make_notebook(tmp_path / "small.ipynb", DIES.format(begun=str(begun), last=last))
+    assert run_here(notebook, "--out", tmp_path / "out") == status
     error = capfd.readouterr().err
-    assert "Kernel died" in error and "Traceback" not in error
+    assert begun.read_text().count("begun") == 3
+    assert ("(tried 3 times)\n" in error) == bool(status) and "Traceback" not in error
+    assert (tmp_path / "out").exists() != (tmp_path / "failed" / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "leave, error",
+    [
+        ("import sys; sys.exit()", "cell 2 ended the run: SystemExit()"),
+        ("import sys; sys.exit(0)", "cell 2 ended the run: SystemExit(0)"),
+        ("raise SystemExit('enough')", "cell 2 ended the run: SystemExit(enough)"),
+        ("exit()", "cell 2 ended the run: exit()"),
+        ("import os; os._exit(0)", "Kernel died: it wrote no message"),
+    ],
+)
+def test_a_run_that_left_before_its_last_cell_has_failed(tmp_path, capfd, leave, error):
+    notebook = make_notebook(tmp_path / "small.ipynb", leave, "1")
+    assert run_here(notebook, "--out", tmp_path / "out") == 1
+    said = capfd.readouterr().err
+    assert error in said and "Traceback" not in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture
@@ -126,48 +153,33 @@ def take_ports_of(monkeypatch):
 def test_a_kernel_that_could_not_start_is_tried_again(tmp_path, take_ports_of):
     notebook = make_notebook(tmp_path / "small.ipynb", "size + 1")
     take_ports_of(kernels=2)
-    executed = run_notebook(str(notebook), str(tmp_path / "out"), {"size": 7})
+    assert run_here(notebook, "-p", "size", 7, "--out", tmp_path / "out") == 0
+    executed = nbformat.read(tmp_path / "out" / "small.ipynb", as_version=4)
     assert executed.cells[-1].outputs[0].data["text/plain"] == "8"
 
 
 def test_a_kernel_that_hangs_while_it_starts_is_tried_again(tmp_path, monkeypatch):
     """As one does that finds another than its first port taken: after a minute, each time."""
-    answers = [RuntimeError("Kernel didn't respond in 60 seconds")] * 2 + ["executed"]
+    answers = [RuntimeError("Kernel didn't respond in 60 seconds")] * 2
+    real = papermill.execute_notebook
 
-    def execute(*_, **__):
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    def execute(*arguments, **options):
+        if answers:
+            raise answers.pop()
+        return real(*arguments, **options)
 
-    notebook = str(make_notebook(tmp_path / "small.ipynb"))
     monkeypatch.setattr(papermill, "execute_notebook", execute)
-    assert run_notebook(notebook, str(tmp_path / "out"), {}) == "executed"
+    assert run_here(make_notebook(tmp_path / "small.ipynb"), "--out", tmp_path / "out") == 0
+    assert not answers
 
 
-def test_kernels_that_never_start_are_told(tmp_path, take_ports_of):
+def test_kernels_that_never_start_are_told(tmp_path, take_ports_of, capfd):
     notebook = make_notebook(tmp_path / "small.ipynb")
     take_ports_of(kernels=3)
-    with pytest.raises(RunFailed, match="(?s)^Kernel died before .* Address already"):
-        run_notebook(str(notebook), str(tmp_path / "out"), {})
-
-
-def test_an_interrupted_run_is_one_message(tmp_path):
-    begins = f"""\
-import time
-from pathlib import Path
-here = Path(run_dir)
-(here / "begun").touch()
-{waits()}"""
-    run_dir = 'run_dir: str = ""  # a folder'
-    notebook = make_notebook(tmp_path / "small.ipynb", begins, parameters=run_dir)
-    process = start("run", notebook, "--out", tmp_path / "out")
-    wait_for((tmp_path / "out" / "begun").exists, process)
-    process.send_signal(signal.SIGINT)
-    _, errors = end_of(process)
-    assert process.returncode == 1
-    assert f"What was recorded is in {tmp_path / 'out'}." in errors
-    assert "Traceback" not in errors
+    assert run_here(notebook, "--out", tmp_path / "out") == 1
+    error = capfd.readouterr().err
+    assert "Kernel died before " in error and "Address already" in error
+    assert "(tried 3 times)\n" in error and "Traceback" not in error
 
 
 @pytest.fixture
@@ -187,7 +199,7 @@ def training_chapter(tmp_path):
 
 
 def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path, training_chapter):
-    """From another folder, by a relative path, with a partial batch, XLA and an old figure."""
+    """From another folder, by a relative path, with a partial batch and XLA."""
     random = np.random.default_rng(0)
     labels = np.arange(150) % 10
     images = random.integers(0, 64, (150, 28, 28), dtype=np.uint8)
@@ -196,8 +208,6 @@ def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path, training
         tmp_path / "rows.npz",
         x_train=images[:120], y_train=labels[:120], x_test=images[120:], y_test=labels[120:],
     )  # fmt: skip
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "loss.png").write_text("of an earlier run")
     options = (
         "-p dataset rows.npz -p epochs 2 -p batch_size 25 -p execution xla -p schedule constant"
     )
@@ -207,7 +217,7 @@ def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path, training
     assert "out/loss.png" in result.stdout
 
     executed = nbformat.read(tmp_path / "out" / "05_training_loop.ipynb", as_version=4)
-    results = read_results(executed)
+    results = results_of(executed)
     assert results == json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert results["parameters"] == dict(
         dataset="rows.npz", epochs=2, batch_size=25, learning_rate=3e-3, schedule="constant",
@@ -223,3 +233,145 @@ def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path, training
     for cell in executed.cells:
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", output.text
+
+
+# --- what a run is given, and what it leaves
+
+
+def test_the_record_says_what_a_run_was(tmp_path, capfd):
+    (tmp_path / "mine.py").write_text("SIZE = 1")
+    notebook = make_notebook(
+        tmp_path / "small.ipynb",
+        f"import os, sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport mine",
+        "print(sorted(v for k, v in os.environ.items() if k.endswith('_THREADS')))",
+    )
+    options = ["-p", "size", "-3", "--threads", 2, "--out", tmp_path / "out"]
+    assert run_here(notebook, *options) == 0
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["parameters"] == {"size": -3} and record["threads"] == 2
+    assert record["status"] == "done" and record["seconds"] > 0
+    assert record["files"] == ["run.json", "small.ipynb"]
+    origin = record["origin"]
+    assert origin["threads"] == 2 and list(origin["modules"]) == ["mine"]
+    assert set(origin["versions"]) == {"tensorflow", "keras", "numpy"}
+    executed = nbformat.read(tmp_path / "out" / "small.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text == f"{['2'] * 5}\n"
+
+
+@pytest.mark.parametrize(
+    "name, folder",
+    [("{size}.ipynb", "a {b} c"), ("a b.ipynb", "ö}{0}"), ("x.ipynb", "-p"), ("y.ipynb", "l\nf")],
+)
+def test_odd_paths_are_paths(tmp_path, monkeypatch, name, folder):
+    monkeypatch.chdir(tmp_path)
+    write = "from pathlib import Path\nPath(run_dir, 'x').touch()"
+    make_notebook(tmp_path / name, write, parameters='run_dir: str = ""  # a folder')
+    assert run_here(name, f"--out={folder}") == 0
+    assert {path.name for path in (tmp_path / folder).iterdir()} == {name, "x", "run.json"}
+
+
+@pytest.mark.parametrize("where", ["out", "notebook", "folder"])
+def test_bytes_that_are_no_text_are_told_in_one_line(tmp_path, monkeypatch, capfd, where):
+    odd = os.fsdecode(b"caf\xe9")
+    (tmp_path / odd).mkdir()
+    if where == "folder":
+        monkeypatch.chdir(tmp_path / odd)
+    notebook = make_notebook(tmp_path / "small.ipynb")
+    given = {"notebook": notebook, "out": "out"} | ({} if where == "folder" else {where: odd})
+    assert run_here(given["notebook"], "--out", given["out"]) == 2
+    error = capfd.readouterr().err
+    assert "no UTF-8" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("metadata", [{}, {"kernelspec": {"name": "ir", "display_name": "R"}}])
+def test_a_notebook_may_name_no_kernel_or_another(tmp_path, metadata):
+    notebook = make_notebook(tmp_path / "small.ipynb", "print(size)")
+    cells = nbformat.read(notebook, as_version=4)
+    cells.metadata = nbformat.from_dict(metadata)
+    nbformat.write(cells, notebook)
+    assert run_here(notebook, "-p", "size", 3, "--out", tmp_path / "out") == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", '{"cells": [{"cell_type": "code"}], "metadata": {}, "nbformat": 4}', "\0"],
+)
+def test_a_broken_notebook_is_told_in_one_line(tmp_path, capfd, text):
+    (tmp_path / "broken.ipynb").write_text(text)
+    assert run_here(tmp_path / "broken.ipynb", "--out", tmp_path / "out") == 2
+    error = capfd.readouterr().err
+    assert error.endswith("this is no Jupyter notebook.\n") and error.count("\n") == 1
+
+
+def test_code_that_no_parser_takes_fails_its_run_alone(tmp_path, capfd):
+    notebook = make_notebook(tmp_path / "small.ipynb", "'\\d'", "(" * 500, "a b\n  c '")
+    assert run_here(notebook, "--out", tmp_path / "out") == 1
+    error = capfd.readouterr().err
+    assert "SyntaxError" in error and "Traceback" not in error and "invalid escape" not in error
+
+
+RESULTS = """\
+from IPython.display import JSON, display
+print("first")
+display(JSON({shown}))"""
+
+
+@pytest.mark.parametrize(
+    "shown, status, said",
+    [
+        ({"metrics": {"loss": 0.125, "a": {"b": "text"}}}, 0, "loss: 0.125\na.b: text\n"),
+        ({"metrics": {}}, 0, "Look at:"),
+        (
+            {"metrics": {"x\x1b[2J": "\x1b[31m", "y": float("nan")}},
+            0,
+            "x\ufffd[2J: \ufffd[31m\ny: nan",
+        ),
+        ({"other": 1}, 0, "Look at:"),
+        ([1], 0, "Look at:"),
+    ],
+)
+def test_what_the_results_cell_shows_is_told(tmp_path, capfd, shown, status, said):
+    cell = RESULTS.format(shown=repr(shown).replace("nan", "float('nan')"))
+    notebook = make_notebook(tmp_path / "small.ipynb", cell, results=0)
+    assert run_here(notebook, "--out", tmp_path / "out") == status
+    output = capfd.readouterr()
+    assert said in output.out + output.err
+    assert "Traceback" not in output.err and "\x1b[2J" not in output.out
+
+
+def test_a_run_that_prints_escape_codes_or_removes_its_folder_harms_itself_alone(tmp_path, capfd):
+    spoil = """\
+import shutil
+shutil.rmtree(run_dir)
+print("epoch 1/1: \\x1b[2J")
+raise ValueError("\\x1b[2J")"""
+    run_dir = 'run_dir: str = ""  # a folder'
+    notebook = make_notebook(tmp_path / "small.ipynb", spoil, parameters=run_dir)
+    assert run_here(notebook, "--out", tmp_path / "out") == 1
+    output = capfd.readouterr()
+    assert "\x1b[2J" not in output.out + output.err and "Traceback" not in output.err
+    assert json.loads((tmp_path / "failed" / "out" / "run.json").read_text())["metrics"] == {}
+
+
+@pytest.mark.parametrize(
+    "out, message",
+    [
+        ("full", "this folder holds other files, and no run. Name another, or empty it."),
+        ("failed", "a folder failed is where runs go themselves."),
+        ("failed/x", "a folder failed is where runs go themselves."),
+        (".unfinished", "a folder .unfinished is where runs go themselves."),
+        ("sweep/x", "this is in the folder of a sweep. Name another."),
+        ("file/x", "this folder can't be written"),
+    ],
+)
+def test_folders_of_others_are_refused_in_one_line(tmp_path, capfd, out, message):
+    for name in ("full/x", "sweep/sweep.json"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    notebook = make_notebook(tmp_path / "small.ipynb")
+    assert run_here(notebook, "--out", tmp_path / out) == 2
+    error = capfd.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert set(before) == set(tmp_path.rglob("*")) - {notebook}

@@ -1,16 +1,22 @@
 """`tapecourse sweep` with a failing run, and what comes after it."""
 
 import json
+import shutil
+from importlib.metadata import version
 
 import nbformat
 import papermill
 import pytest
-from dask.system import CPU_COUNT
-from helpers import make_notebook, run
+from conftest import ROOT
+from helpers import make_notebook, run, run_here
 from sweeps import begun, folders, statuses, summary, sweep, times, tiny
 
+from tapecourse.support.data import data_digest
+from tapecourse.tools import origin
+from tapecourse.tools.execute import environment
 from tapecourse.tools.sweep import REPORT
 
+OTHERWISE = "Name another folder, or repeat them with --repeat."
 SEEDS = ["-p", "seed", "2,1,0"]
 RATES = ["-p", "learning_rate", "1e-3,1"]
 
@@ -68,7 +74,7 @@ def test_the_summary_has_a_row_a_run_in_the_order_of_the_grid(finished):
         if row["status"] == "done":
             results = json.loads((finished[0] / "out" / name / "metrics.json").read_text())
             assert float(row["test_accuracy"]) == results["metrics"]["test_accuracy"]
-            assert results["threads"] == str(max(1, CPU_COUNT // 2))
+            assert results["threads"] == "1"
         else:
             assert row["test_accuracy"] == ""
 
@@ -79,9 +85,14 @@ def test_the_results_are_plain_papermills(finished, tmp_path):
         out = tmp_path / str(rate)
         out.mkdir()
         parameters = {"seed": 2, "learning_rate": rate, "run_dir": str(out)}
-        plain = papermill.execute_notebook(
-            notebook, out / "plain.ipynb", parameters, kernel_name="python3", progress_bar=False
-        )
+        with environment(out, threads=1):
+            plain = papermill.execute_notebook(
+                notebook,
+                out / "plain.ipynb",
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+            )
         swept = folder / "out" / f"seed=2,learning_rate={rate}"
         assert (swept / "history.csv").read_bytes() == (out / "history.csv").read_bytes()
         metrics = [json.loads((at / "metrics.json").read_text())["metrics"] for at in (swept, out)]
@@ -115,9 +126,13 @@ def test_a_dry_run_prints_the_runs_and_starts_nothing(finished, tmp_path, capsys
 @pytest.mark.parametrize(
     "name, middle, message",
     [
-        ("other.ipynb", "", "its runs are of tiny.ipynb"),
-        ("tiny.ipynb", "1", "its runs are of another version of tiny.ipynb"),
-        (None, None, "the grid of its runs is over seed, learning_rate"),
+        ("other.ipynb", "", f"its runs are of tiny.ipynb. {OTHERWISE}"),
+        ("tiny.ipynb", "1", f"its runs are of another version of tiny.ipynb. {OTHERWISE}"),
+        (
+            None,
+            None,
+            "the grid of its runs is over seed, learning_rate: another folder is needed.",
+        ),
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
@@ -127,9 +142,10 @@ def test_runs_of_something_else_are_refused(
     folder, (notebook, *_), _ = finished
     notebook = tiny(tmp_path, middle, name) if name else notebook
     before = times(folder / "out")
-    assert sweep(notebook, "-p", "seed", 0, "--out", folder / "out", *dry) == 2
+    grid = ["-p", "seed", 0, *(RATES if name else [])]
+    assert sweep(notebook, *grid, "--out", folder / "out", *dry) == 2
     error = capsys.readouterr().err
-    assert f"{message}: another folder is needed." in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
     assert times(folder / "out") == before
 
 
@@ -159,3 +175,133 @@ def test_the_same_command_does_only_what_is_missing(finished, capfd):
     assert "The report failed: AssertionError" in output.err and "Dashboard" not in output.out
     assert "AssertionError" in (out / "report.ipynb").read_text()
     assert sorted(begun(folder)) == [1, 1, 3, 3] and times(out) == after
+
+
+# --- what decides a result is the same for all runs of a folder
+
+
+def test_one_run_and_sweeps_have_the_same_metrics(tmp_path):
+    """Of numbers that depend on the threads; and plain papermill's, with the same ones."""
+    threads = """\
+import numpy as np
+from threadpoolctl import threadpool_info
+pools = [each["num_threads"] for each in threadpool_info()]
+matrix = np.random.default_rng(seed).normal(size=(300, 300))
+total = float(np.linalg.matrix_power(matrix / 20, 9).sum())
+metrics = {"total": total, "threads": max(pools)}
+Path(run_dir, "history.csv").touch()
+Path(run_dir, "metrics.json").write_text(json.dumps({"metrics": metrics}))
+print(total)"""
+    notebook = tiny(tmp_path, end=threads)
+    found = []
+    for workers in (1, 2):
+        out = tmp_path / f"{workers}"
+        assert sweep(notebook, "-p", "seed", "0,1", "--out", out, "--workers", workers) == 0
+        found.append([(row["total"], row["threads"]) for row in summary(out)])
+    single = []
+    for seed in (0, 1):
+        assert run_here(notebook, "-p", "seed", seed, "--out", tmp_path / "run" / str(seed)) == 0
+        record = json.loads((tmp_path / "run" / str(seed) / "run.json").read_text())
+        single.append((str(record["metrics"]["total"]), "1"))
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    with environment(plain, threads=1):
+        parameters = {"seed": 1, "run_dir": str(plain)}
+        papermill.execute_notebook(notebook, plain / "x.ipynb", parameters, progress_bar=False)
+    metrics = json.loads((plain / "metrics.json").read_text())["metrics"]
+    assert found == [single, single] and str(metrics["total"]) == single[1][0]
+
+    out = tmp_path / "3"
+    assert sweep(notebook, "-p", "seed", 0, "--out", out, "--threads", 2) == 0
+    assert summary(out)[0]["threads"] == "2"
+
+
+CHANGES = [
+    ("threads", "with --threads 1, not 2"),
+    ("version", f"with tensorflow {version('tensorflow')}, not 0.0"),
+    ("course", "with another version of the module tapecourse.support.errors"),
+    ("helper", "with another version of the module helper"),
+    ("package", "with another version of the module package.inner"),
+    ("named", "with another version of the module named"),
+    ("data", "with other data in data.npz"),
+]
+
+
+def change(what, tmp_path, monkeypatch):
+    """Change something that decides a result; return the options of the next sweep."""
+    if what == "version":
+        real = version
+
+        def newer(package):
+            return "0.0" if package == "tensorflow" else real(package)
+
+        monkeypatch.setattr(origin, "version", newer)
+    if what == "course":
+        monkeypatch.setattr(origin, "COURSE", tmp_path / "course")
+    files = {"helper": "helper.py", "package": "package/inner.py", "named": "named.py"}
+    if path := (files | {"data": "data.npz"}).get(what):
+        (tmp_path / path).write_text("VALUE = 2")
+    return ["--threads", 2] if what == "threads" else []
+
+
+@pytest.fixture
+def decided(tmp_path, monkeypatch):
+    """A finished sweep whose result depends on all that may be changed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "package").mkdir()
+    for name in ("helper.py", "package/inner.py", "named.py", "data.npz"):
+        (tmp_path / name).write_text("VALUE = 1")
+    shutil.copytree(ROOT / "tapecourse", tmp_path / "course" / "tapecourse")
+    with open(tmp_path / "course" / "tapecourse" / "support" / "errors.py", "a") as file:
+        file.write("\n")
+    imports = """\
+import tapecourse.support.errors
+def late():
+    from helper import VALUE
+    import package.inner
+%run named.py"""
+    options = [tiny(tmp_path, imports), "-p", "label", "data.npz,plain", "--out", "out"]
+    assert sweep(*options) == 0
+    return options
+
+
+def test_a_change_of_what_decides_a_result_is_named(decided, tmp_path, monkeypatch, capsys):
+    """The folder is refused, unless the runs are to be repeated; then they all are."""
+    count = len(begun(tmp_path))
+    for what, message in CHANGES:
+        with monkeypatch.context() as patch:
+            options = change(what, tmp_path, patch)
+            before = times(tmp_path / "out")
+            capsys.readouterr()
+            assert sweep(*decided, *options) == 2
+            error = capsys.readouterr().err
+            assert f"its runs are {message}. {OTHERWISE}" in error and error.count("\n") == 1
+            assert times(tmp_path / "out") == before and len(begun(tmp_path)) == count
+            for name in ("helper.py", "package/inner.py", "named.py", "data.npz"):
+                (tmp_path / name).write_text("VALUE = 1")
+    assert sweep(*decided) == 0 and len(begun(tmp_path)) == count
+
+
+def test_runs_are_repeated_on_request(decided, tmp_path, monkeypatch, capsys):
+    count = len(begun(tmp_path))
+    for what in ("threads", "helper"):
+        options = change(what, tmp_path, monkeypatch)
+        assert sweep(*decided, "--threads", 2, *options, "--repeat") == 0
+        count += 2
+        assert len(begun(tmp_path)) == count and statuses(tmp_path / "out") == ["done"] * 2
+    assert sweep(*decided, "--threads", 2, "--repeat") == 0, "there is nothing to repeat"
+    assert len(begun(tmp_path)) == count
+
+
+def test_an_install_beside_other_packages_is_not_searched_for_them(tmp_path, monkeypatch):
+    """Else every package that a notebook imports would be read, and be a part of its runs."""
+    shutil.copytree(ROOT / "tapecourse", tmp_path / "site" / "tapecourse")
+    (tmp_path / "site" / "keras.py").write_text("")
+    monkeypatch.setattr(origin, "COURSE", tmp_path / "site")
+    found = origin.modules_of(["import keras, tapecourse.support.errors"], [tmp_path])
+    assert "tapecourse.support.errors" in found and "keras" not in found
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, "a/b", "~", "data\udc00"])
+def test_a_text_that_is_no_file_is_no_data(value):
+    assert data_digest(value) is None

@@ -3,32 +3,40 @@
 import errno
 import json
 import os
+import random
 import resource
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from helpers import command, end_of, make_notebook, run, start, wait_for, waits
+from helpers import (
+    THOROUGH,
+    alive,
+    command,
+    end_of,
+    having,
+    make_notebook,
+    run,
+    start,
+    wait_for,
+    waits,
+)
 from sweeps import END, begun, folders, statuses, summary, sweep, times, tiny
 
 from tapecourse.tools import folder as sweep_folder
 from tapecourse.tools.sweep import REPORT
-from tapecourse.tools.worker import attempt, first_line
+from tapecourse.tools.attempt import attempt, first_line
+from tapecourse.tools.origin import origin_of
 
 GO_ON = "Interrupted. To continue, run the same command again.\n"
+TERMINATED = "Ended by SIGTERM. To continue, run the same command again.\n"
 
 
 def seeds(values):
     return "-p", "seed", values
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 # --- kills
@@ -82,9 +90,65 @@ def test_a_killed_sweep_is_completed_by_the_same_command(tmp_path, capsys):
     assert not (out / ".unfinished").exists() and not (out / "failed").exists()
 
 
+def test_kills_of_a_sweep_at_random_moments(tmp_path):
+    """After each all runs that are there are whole; in the end each is done, and none twice."""
+    kills, out = 50 if THOROUGH else 2, tmp_path / "out"
+    notebook = tiny(tmp_path)
+    choice = random.Random(0)
+    clock = time.perf_counter()
+    assert run("sweep", notebook, *seeds("0"), "--out", tmp_path / "one").returncode == 0
+    whole = 2 * (time.perf_counter() - clock)  # it only spreads the kills
+    goals = 0
+    for kill in range(kills):
+        goals += kill % 3 == 0  # a new run each third time, and of them
+        options = [*seeds(",".join(map(str, range(2 * goals)))), "--out", out, "--workers", 2]
+        before = times(out) if out.exists() else {}
+        process = start("sweep", notebook, *options)
+        time.sleep(choice.uniform(0, whole))
+        process.kill()
+        end_of(process)
+        marks = str(out / ".unfinished")
+        wait_for(lambda marks=marks: not having(marks))
+        if out.exists():
+            done = folders(out)
+            assert before.items() <= times(out).items() and len(done) <= 2 * goals
+            assert all(json.loads((out / name / "run.json").read_text()) for name in done)
+    assert run("sweep", notebook, *options).returncode == 0
+    assert len(folders(out)) == 2 * goals and statuses(out) == ["done"] * 2 * goals
+    assert not (out / ".unfinished").exists()
+
+
+def test_a_kill_while_old_runs_are_removed_leaves_no_half_of_one(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    options = [tiny(tmp_path), *seeds("0,1"), "--out", out]
+    assert sweep(*options) == 0
+    rmtree = shutil.rmtree
+
+    def killed(path, **options):
+        if Path(path).name == "stale":
+            (path / "metrics.json").unlink()
+            raise KeyboardInterrupt
+        rmtree(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        assert sweep(*options, "--threads", 2, "--repeat") == 1
+    assert len(folders(out)) == 1, "and that one is whole"
+    assert sweep(*options) == 0 and len(folders(out)) == 2
+    assert len(begun(tmp_path)) == 3
+
+
+def test_a_limit_ends_a_run_of_a_sweep_alone(tmp_path, capfd):
+    out = tmp_path / "out"
+    hangs = tiny(tmp_path, "while seed == 1:\n    pass")
+    assert sweep(hangs, *seeds("0,1"), "--out", out, "--timeout", 4, "--workers", 1) == 1
+    assert "failed: seed=1: it took longer than --timeout 4, in seconds" in capfd.readouterr().err
+    assert statuses(out) == ["done", "failed"] and begun(tmp_path) == [0, 1]
+
+
 def test_what_a_killed_sweep_left_running_writes_nothing(tmp_path):
     """An attempt whose folder was cleared away by the next sweep."""
-    record = attempt(str(tiny(tmp_path)), str(tmp_path / "gone"), {}, str(tmp_path))
+    record = attempt(str(tiny(tmp_path)), str(tmp_path / "gone"), {}, threads=1)
     assert record["status"] == "failed" and record["error"].startswith("FileNotFoundError")
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.ipynb"]
 
@@ -92,15 +156,21 @@ def test_what_a_killed_sweep_left_running_writes_nothing(tmp_path):
 # --- interrupts
 
 
-def test_an_interrupted_sweep_is_one_message(tmp_path):
+@pytest.mark.parametrize("number, word", [(signal.SIGINT, GO_ON), (signal.SIGTERM, TERMINATED)])
+@pytest.mark.parametrize("to", [os.kill, os.killpg])
+def test_an_interrupted_sweep_is_one_message(tmp_path, number, word, to):
+    """What a run has started ends with it."""
     out = tmp_path / "out"
-    options = [tiny(tmp_path, waits("seed > 0")), *seeds("0,1"), "--out", out, "--workers", 1]
+    child = "__import__('subprocess').Popen(['sleep', '600'], start_new_session=True, stdout=-3)"
+    notebook = tiny(tmp_path, f"{child}\n{waits('seed > 0')}")
+    options = [notebook, *seeds("0,1"), "--out", out, "--workers", 1]
     process = start("sweep", *options)
     wait_for(lambda: begun(tmp_path) == [0, 1], process)
-    process.send_signal(signal.SIGINT)
+    to(process.pid, number)
     output, errors = end_of(process)
+    wait_for(lambda: not having(str(out / ".unfinished")))
     assert process.returncode == 1
-    assert GO_ON in errors and "Traceback" not in errors and "distributed" not in errors
+    assert errors.endswith(word) and "Traceback" not in errors and "distributed" not in errors
     assert "2 runs: 1 done, 0 failed, 1 missing." in output
     assert folders(out) == ["seed=0"] and not (out / ".unfinished").exists()
 
@@ -186,11 +256,11 @@ here = Path({str(tmp_path)!r})
     ],
 )
 def test_broken_metrics_fail_their_run(tmp_path, monkeypatch, text, error):
-    def run_notebook(notebook, folder, *_, **__):
-        Path(folder, "metrics.json").write_text(text)
+    def execute(notebook, executed, *_, **__):
+        (executed.parent / "metrics.json").write_text(text)
 
-    monkeypatch.setattr("tapecourse.tools.worker.run_notebook", run_notebook)
-    record = attempt("tiny.ipynb", str(tmp_path), {}, ".")
+    monkeypatch.setattr("tapecourse.tools.attempt.execute", execute)
+    record = attempt(str(tiny(tmp_path)), str(tmp_path), {}, threads=1)
     assert record["status"] == "failed" and record["error"].startswith(error)
 
 
@@ -230,7 +300,7 @@ def fake_sweep(out, notebook):
     (out / "seed=0").mkdir(parents=True)
     record = {"parameters": {"seed": 0}, "metrics": {}, "status": "done", "error": ""}
     (out / "seed=0" / "run.json").write_text(json.dumps(record))
-    description = sweep_folder.describe(str(notebook), {"seed": [0]})
+    description = origin_of(str(notebook), {"seed": [0]}, 1) | {"parameters": ["seed"]}
     (out / "sweep.json").write_text(json.dumps(description))
 
 
@@ -272,7 +342,7 @@ def test_the_cause_of_a_kernels_death_is_told_and_kept(tmp_path, capfd):
     cause = "Kernel died: Fatal Python error: Segmentation fault"
     assert f"failed: seed=1: {cause}" in capfd.readouterr().err
     assert summary(out)[0]["error"].startswith("Kernel died: it wrote no message. Did code crash")
-    assert summary(out)[1]["error"] == cause
+    assert summary(out)[1]["error"] == f"{cause} (tried 3 times)"
     assert "ctypes" in (out / "failed" / "seed=1" / "kernel.log").read_text()
 
 

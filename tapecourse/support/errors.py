@@ -7,6 +7,8 @@ __all__ = [
     "InputError",
     "LossNotFinite",
     "TapeError",
+    "printable",
+    "reason",
 ]
 
 
@@ -21,7 +23,7 @@ class InputError(ClearError, ValueError):
     """Something that the user gave is wrong; the message says what, and what is allowed."""
 
     def __init__(self, name: str, value: object, allowed: str):
-        super().__init__(f"{name} = {value!r}: {allowed}")
+        super().__init__(printable(f"{name} = {shown(value)}: {allowed}"))
 
 
 class GraphError(ClearError):
@@ -38,3 +40,24 @@ class GradientError(ClearError):
 
 class LossNotFinite(ClearError):
     """A training loss became infinite or not a number."""
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would not show but obey, and bytes that are no text."""
+    shown = (letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+    return "".join(shown)
+
+
+def shown(value: object) -> str:
+    """Return a value as code would write it; of a long one, both ends."""
+    try:
+        text = repr(value)
+    except Exception:  # such as Python's own limit for integers of thousands of digits
+        return f"<{type(value).__name__} that is too long>"
+    return text if len(text) <= 300 else f"{text[:150]} ... {text[-100:]}"
+
+
+def reason(error: Exception) -> str:
+    """Return what an exception says, in one line of a sensible length."""
+    text = getattr(error, "strerror", None) or str(error)  # an OSError's, without its number
+    return " ".join(text.split())[:300] or type(error).__name__

@@ -249,7 +249,10 @@ def make_canvas(position: dict, width: dict[str, float], title: str) -> tuple[Fi
 
 
 def draw_graph(
-    nodes: Sequence[GraphNode], highlight: Collection[str] = (), title: str = ""
+    nodes: Sequence[GraphNode],
+    highlight: Collection[str] = (),
+    title: str = "",
+    room_for: Sequence[GraphNode] = (),
 ) -> Figure:
     """Draw a computational graph.
 
@@ -263,6 +266,9 @@ def draw_graph(
         In an order of evaluation: operands before what is computed from them.
     highlight : names of nodes to mark
     title : str
+    room_for : sequence of GraphNode
+        The same graph with other values, for which the boxes have room too: so that boxes stay
+        where they are from one drawing to the next.
 
     Raises
     ------
@@ -273,7 +279,9 @@ def draw_graph(
     require_graph(nodes, highlight)
     places, routes, layers = arrange(nodes)
     width = {node.name: box_width(node) for node in nodes}
-    position, along = spread(nodes, places, layers, width)
+    for node in room_for:
+        width[node.name] = max(width[node.name], box_width(node))
+    position, along = spread([*nodes, *room_for], places, layers, width)
     across = np.array([-along[1], -along[0]])
     figure, axis = make_canvas(position, width, title)
     half = {name: abs(along @ [width[name], HEIGHT]) / 2 for name in width}  # along the direction

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from tapecourse.support.errors import InputError
+from tapecourse.support.errors import InputError, reason
 
 __all__ = [
     "Choice",
@@ -156,6 +156,5 @@ def make_folder(name: str, path: str) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):  # it has no name, so that a kill leaves none
             pass
-    except OSError as error:
-        problem = f"this folder can't be written ({error.strerror})."
-        raise InputError(name, path, problem) from error
+    except (OSError, ValueError) as error:  # a ValueError: this can't be a path, with a NUL byte
+        raise InputError(name, path, f"this folder can't be written ({reason(error)}).") from error

@@ -5,9 +5,10 @@ The exit status is 0 if all is well, 1 if something ran and failed, 2 if what wa
 
 import argparse
 import sys
+from collections.abc import Callable
 
-from tapecourse.support.errors import ClearError, InputError
-from tapecourse.tools.interrupts import interrupts
+from tapecourse.support.errors import ClearError, InputError, printable
+from tapecourse.tools.interrupts import Terminated, heed_signals, interrupts
 
 __all__ = ["main"]
 
@@ -29,17 +30,20 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     parameters, rest = take_parameters(arguments)
+    options = make_parser().parse_args(rest)
     try:
-        options = make_parser().parse_args(rest)
         if parameters and not hasattr(options, "parameters"):
             raise InputError("-p", parameters[0][0], f"{options.command} takes no parameters.")
         options.parameters = check_given(parameters)
-        return 0 if options.do(options) else 1
+        with heed_signals():
+            return 0 if options.do(options) else 1
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 2
     except (ClearError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
+    except Terminated:
+        print("Ended by SIGTERM. To continue, run the same command again.", file=sys.stderr)
     except KeyboardInterrupt:
         print("Interrupted. To continue, run the same command again.", file=sys.stderr)
     return 1
@@ -109,6 +113,32 @@ def add_parameters(command: argparse.ArgumentParser, value: str, what: str) -> N
     )
 
 
+def add_limits(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--threads",
+        type=positive(int),
+        default=1,
+        metavar="N",
+        help="threads of NumPy and TensorFlow, by default 1: other numbers change the last digits",
+    )
+    command.add_argument(
+        "--timeout", type=positive(float), metavar="SECONDS", help="end a run that takes longer"
+    )
+
+
+def positive(kind: type) -> Callable[[str], float]:
+    """Return a reader of numbers above 0."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError
+        return value
+
+    number.__name__ = f"{kind.__name__} above 0"  # argparse tells it
+    return number
+
+
 def add_run(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse run``."""
     command = add_command(
@@ -122,6 +152,7 @@ def add_run(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--out", metavar="FOLDER", help="folder for what it writes, by default runs/NOTEBOOK"
     )
+    add_limits(command)
     command.set_defaults(do=do_run)
 
 
@@ -129,7 +160,13 @@ def do_run(options: argparse.Namespace) -> bool:
     """Run a notebook, and print what came of it."""
     from tapecourse.tools.run import run
 
-    return run(options.notebook, options.parameters, options.out)
+    return run(
+        options.notebook,
+        options.parameters,
+        options.out,
+        threads=options.threads,
+        timeout=options.timeout,
+    )
 
 
 def add_sweep(commands: argparse._SubParsersAction) -> None:
@@ -144,10 +181,16 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
     add_parameters(command, "VALUE,VALUE", "a parameter and its values")
     command.add_argument("--grid-file", metavar="FILE", help="YAML lines NAME: [VALUE, VALUE]")
     command.add_argument("--out", required=True, metavar="FOLDER", help="folder for all runs")
+    add_limits(command)
     where = command.add_mutually_exclusive_group()
     where.add_argument("--workers", type=int, help="runs at once, by default one for each core")
     where.add_argument("--scheduler", metavar="ADDRESS", help="a running dask scheduler")
     command.add_argument("--dry-run", action="store_true", help="only print the runs")
+    command.add_argument(
+        "--repeat",
+        action="store_true",
+        help="repeat the folder's runs if the notebook, the data or a version has changed",
+    )
     command.set_defaults(do=do_sweep)
 
 
@@ -163,6 +206,9 @@ def do_sweep(options: argparse.Namespace) -> bool:
         workers=options.workers,
         scheduler=options.scheduler,
         dry_run=options.dry_run,
+        threads=options.threads,
+        timeout=options.timeout,
+        repeat=options.repeat,
     )
 
 

@@ -28,9 +28,9 @@ from tqdm import tqdm
 from tapecourse.support.errors import InputError
 from tapecourse.support.parameters import make_folder
 from tapecourse.tools.nbgrader_engine import grade_notebook, release
-from tapecourse.tools.run import stderr_into
+from tapecourse.tools.execute import stderr_into
 from tapecourse.tools.submissions import Submission, find_submissions, readable
-from tapecourse.tools.worker import first_line
+from tapecourse.tools.attempt import first_line
 
 __all__ = ["grade"]
 

@@ -1,12 +1,11 @@
 """Times a sweep of chapter 05 on 2 workers and the same runs one after another: ``make bench``.
 
 A round is the four runs of one seed, done both ways, in alternating order, so that a slow minute
-of the machine hits both alike. Each kernel has the same number of threads in both, half of the
-cores, since the metrics must be the same and depend on it. Times are those of the whole command.
+of the machine hits both alike. Each run has one thread in both, since the metrics must be the same
+and depend on it. Times are those of the whole command.
 """
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -17,10 +16,8 @@ import pandas as pd
 from dask.system import CPU_COUNT
 from tqdm import tqdm
 
-from tapecourse.tools.sweep import THREADS
-
 CHAPTER = Path(__file__).parents[2] / "notebooks" / "05_training_loop.ipynb"
-GRID = ["-p", "epochs", "1", "-p", "learning_rate", "1e-3,3e-3", "-p", "batch_size", "32,64"]
+GRID = ["epochs 1", "learning_rate 1e-3,3e-3", "batch_size 32,64"]
 WORKERS = 2
 RUNS = Path("runs")
 FOLDER = RUNS / "bench_sweep"
@@ -29,12 +26,11 @@ TIMES = ["train_seconds", "images_per_second", "seconds"]  # what may differ
 
 def seconds_of_sweep(notebook: Path, seed: int, workers: int) -> float:
     """Return the seconds of one round, done by `workers` workers."""
-    environment = os.environ | dict.fromkeys(THREADS, str(max(1, CPU_COUNT // WORKERS)))
-    grid = [*GRID, "-p", "seed", str(seed)]
+    grid = [part for axis in [*GRID, f"seed {seed}"] for part in ("-p", *axis.split())]
     out = ["--out", FOLDER / f"{workers}_workers", "--workers", str(workers)]
     command = [sys.executable, "-m", "tapecourse", "sweep", notebook, *grid, *out]
     begun = time.perf_counter()
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - begun
 
 

@@ -1,0 +1,41 @@
+"""Reads a file that someone else gave: a real one, of a size that memory can hold."""
+
+import os
+import stat
+
+from tapecourse.support.errors import InputError, reason
+
+__all__ = ["read_file"]
+
+
+def read_file(name: str, path: str, most_bytes: int) -> bytes:
+    """Read a file whole, so that what happens to it later doesn't matter.
+
+    Parameters
+    ----------
+    name : str
+        What the path is for, as the message says it.
+    path : str
+        The file's path.
+    most_bytes : int
+        The largest size that is read.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it can't be read, it is too large, or it is a folder or a pipe.
+    """
+    try:
+        status = os.stat(path)  # first: to open a pipe is to wait for its other end
+        if not stat.S_ISREG(status.st_mode):
+            problem = "this is no file, but a folder, a pipe or a device."
+        elif status.st_size > most_bytes:
+            problem = f"it has {status.st_size:,} bytes; at most {most_bytes:,} are read."
+        else:
+            with open(path, "rb") as file:
+                return file.read(status.st_size)
+    except FileNotFoundError:
+        problem = f"there is no such file (looked in {os.getcwd()})."
+    except (OSError, ValueError) as error:  # a ValueError: this can't be a path, with a NUL byte
+        problem = f"it can't be read ({reason(error)})."
+    raise InputError(name, path, problem)
