@@ -64,10 +64,11 @@ if seed == 1 or (seed == 3 and not (here / "killed").exists()):
 def test_a_killed_sweep_is_completed_by_the_same_command(tmp_path, capsys):
     """Killed while seed 1 goes on; meanwhile a second sweep into the folder was refused."""
     out = tmp_path / "out"
-    options = [tiny(tmp_path, waits("seed > 0")), *seeds("0,1,2"), "--out", out, "--workers", 1]
+    notebook = tiny(tmp_path, waits("seed > 0"))
+    options = [notebook, *seeds("0,1,2"), "--out", out, "--workers", 1]
     process = start("sweep", *options)
     wait_for(lambda: begun(tmp_path) == [0, 1], process)
-    assert sweep(*options) == 2
+    assert sweep(notebook, *seeds("0"), "--out", out) == 2
     process.kill()
     assert end_of(process) and process.returncode == -signal.SIGKILL
     error = capsys.readouterr().err
@@ -419,6 +420,9 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path):
     (tmp_path / ".unfinished").mkdir()
     path = tmp_path / "summary.csv"
     sweep_folder.write_whole(path, "old")
+    os.link(path, tmp_path / "reader")  # who has it open reads on in the old one
+    sweep_folder.write_whole(path, "new")
+    assert (path.read_text(), (tmp_path / "reader").read_text()) == ("new", "old")
     with pytest.raises(UnicodeEncodeError):
-        sweep_folder.write_whole(path, "new \ud800")  # what no file can hold
-    assert path.read_text() == "old"
+        sweep_folder.write_whole(path, "newer \ud800")  # what no file can hold
+    assert path.read_text() == "new"
