@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from textwrap import indent
 
 import nbformat
 import pytest
@@ -173,6 +174,26 @@ def test_a_rename_that_the_disk_refuses_leaves_the_earlier_run(here, monkeypatch
     error = capfd.readouterr().err
     assert "its folder can't be kept: No space left on device" in error
     assert content(place) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_python_ends_comes_too_late(here, number):
+    (here / "sitecustomize.py").write_text(f"""\
+import atexit, sys, time
+from pathlib import Path
+here = Path(__file__).parent
+def end():
+    (here / "ending").touch()
+{indent(waits(), "    ")}
+if "tapecourse" in sys.orig_argv:
+    atexit.register(end)""")
+    process = start("run", notebook_at(here), "--out", here / "out", path=here)
+    wait_for((here / "ending").exists, process)
+    process.send_signal(number)
+    (here / "go").touch()
+    _, errors = end_of(process)
+    assert process.returncode == 0 and "Traceback" not in errors
+    assert content(here / "out")
 
 
 # --- kills

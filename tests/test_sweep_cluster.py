@@ -14,6 +14,7 @@ from sweeps import begun, folders, statuses, sweep, tiny
 
 from tapecourse.tools import cluster
 from tapecourse.tools import sweep as sweep_module
+from tapecourse.tools.origin import installed
 
 
 def start_scheduler(tmp_path, *options):
@@ -244,3 +245,13 @@ def test_a_cluster_of_ones_own_certificates(tmp_path):
         for each in (worker, process):
             each.kill()
             each.wait()
+
+
+def test_what_a_worker_lacks_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "installed", lambda: installed() | {"run.py": "another"})
+    (tmp_path / "sweep.json").touch()
+    differs = cluster.problem_in(tmp_path)
+    monkeypatch.undo()
+    assert differs() == "has another version of run.py."
+    assert cluster.problem_in(tmp_path)() == ""
+    assert "doesn't see" in cluster.problem_in(tmp_path / "elsewhere")()
