@@ -373,7 +373,7 @@ def values_and_gradients(steps: list[Step], library: int) -> tuple[list, list]:
     return [value.numpy() for value in values], [array_of(gradient) for gradient in gradients]
 
 
-@examples(quick=400, thorough=3000)
+@examples(quick=1500, thorough=3000)
 @given(programs())
 def test_random_programs(steps):
     """1e-10 is far above rounding, some 1e-15, and far below what any wrong formula does."""
@@ -450,7 +450,7 @@ FEATURES = [
 def test_random_programs_cover_everything():
     if not SEEN:  # this test was selected alone
         test_random_programs()
-    assert SEEN["program"] >= 400
+    assert SEEN["program"] >= 1500
     assert [feature for feature in FEATURES if SEEN[feature] < LEAST] == []
 
 
