@@ -52,18 +52,20 @@ def open_shell() -> Iterator[InteractiveShell]:
 
 
 def run_cells(
-    path: Path, parameters: Mapping[str, object], last: str | None = None
+    path: Path, parameters: Mapping[str, object], last: str | None = None, times: int = 1
 ) -> dict[str, str]:
     """Run the cells up to `last`; return what each printed or showed as text, by its id.
 
-    What a cell raises is raised; and none may write to stderr, where warnings go.
+    Each is run so many times before the next. What one raises is raised, and none may write to
+    stderr, where warnings go.
     """
     texts = {}
     with open_shell() as shell:
         shell.showtraceback = lambda *_, **__: None  # `run_cell` raises it
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "code":
-                texts[cell.id] = run_cell(shell, cell.source)
+                for _ in range(times):
+                    texts[cell.id] = run_cell(shell, cell.source)
                 if "parameters" in cell.metadata.get("tags", []):
                     shell.push(dict(parameters))
                 if cell.id == last:

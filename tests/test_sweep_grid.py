@@ -29,7 +29,7 @@ KNOWN = "learning_rate, seed, label, layers"
         ([("seed", "1,1.5")], "seed = '1.5': int is needed: a seed, 0 or more"),
         ([("learning_rate", "1e-3,fast")], "learning_rate = 'fast': float is needed: a rate, ab"),
         ([("learning_rate", "1e-3,0.001")], "learning_rate = [0.001, 0.001]: a value comes twice"),
-        ([("label", "\udcff")], "-p = 'label \\udcff': this is no UTF-8"),
+        ([("label", "\udcff")], "label = '\\udcff': this is no UTF-8"),
     ],
 )
 def test_bad_grids_are_refused_in_one_line(tmp_path, capsys, grid, message):

@@ -43,7 +43,10 @@ def seeds(values):
 
 
 def test_a_killed_workers_run_is_tried_again(tmp_path):
-    """Seed 1 kills its worker each time, seed 3 once; the other runs must not suffer for it."""
+    """Seed 1 kills its worker each time, seed 3 once; the other runs must not suffer for it.
+
+    Nor for dask, which gives a worker up that takes too long to start again: here, each.
+    """
     kills = """\
 if seed == 1 or (seed == 3 and not (here / "killed").exists()):
     if seed == 3:
@@ -51,7 +54,9 @@ if seed == 1 or (seed == 3 and not (here / "killed").exists()):
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)"""
     out = tmp_path / "out"
-    result = run("sweep", tiny(tmp_path, kills), *seeds("0,1,3"), "--out", out, "--workers", 1)
+    impatient = os.environ | {"DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT": "100ms"}
+    options = [*seeds("0,1,3"), "--out", out, "--workers", 1]
+    result = run("sweep", tiny(tmp_path, kills), *options, env=impatient)
     assert result.returncode == 1
     assert "failed: seed=1: its worker process died 3 times" in result.stderr
     assert "Traceback" not in result.stderr and "distributed" not in result.stderr
@@ -92,19 +97,16 @@ def test_a_killed_sweep_is_completed_by_the_same_command(tmp_path, capsys):
 
 def test_kills_of_a_sweep_at_random_moments(tmp_path):
     """After each all runs that are there are whole; in the end each is done, and none twice."""
-    kills, out = 50 if THOROUGH else 2, tmp_path / "out"
+    kills, out = 50 if THOROUGH else 1, tmp_path / "out"
     notebook = tiny(tmp_path)
-    choice = random.Random(0)
-    clock = time.perf_counter()
-    assert run("sweep", notebook, *seeds("0"), "--out", tmp_path / "one").returncode == 0
-    whole = 2 * (time.perf_counter() - clock)  # it only spreads the kills
+    choice = random.Random(12)  # whose first number is amid the sweep
     goals = 0
     for kill in range(kills):
         goals += kill % 3 == 0  # a new run each third time, and of them
         options = [*seeds(",".join(map(str, range(2 * goals)))), "--out", out, "--workers", 2]
         before = times(out) if out.exists() else {}
         process = start("sweep", notebook, *options)
-        time.sleep(choice.uniform(0, whole))
+        time.sleep(choice.uniform(0, 10))  # a sweep takes some 5; it only spreads the kills
         process.kill()
         end_of(process)
         marks = str(out / ".unfinished")

@@ -9,6 +9,7 @@ __all__ = [
     "TapeError",
     "printable",
     "reason",
+    "require_utf8",
 ]
 
 
@@ -46,6 +47,20 @@ def printable(text: str) -> str:
     """Replace what a terminal would not show but obey, and bytes that are no text."""
     shown = (letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
     return "".join(shown)
+
+
+def require_utf8(name: str, text: str) -> None:
+    """Refuse bytes that are no text, which a command line lets through.
+
+    Raises
+    ------
+    InputError
+        The text can't be written to a file.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(name, text, "this is no UTF-8.") from None
 
 
 def shown(value: object) -> str:

@@ -56,7 +56,13 @@ def local_client(workers: int) -> Iterator[Client]:
 
     An interrupt while dask's processes start or end would muddle them: it waits.
     """
-    settings = dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1})
+    settings = dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": TRIES - 1,
+            # by default dask ends a worker that takes 15 s to start again, and starts no other
+            "distributed.deploy.lost-worker-timeout": "1 hour",
+        }
+    )
     with settings, interrupts(allowed=False):
         cluster = LocalCluster(
             n_workers=workers,

@@ -66,18 +66,14 @@ def take_parameters(arguments: list[str]) -> tuple[list[tuple[str, str]], list[s
 
 
 def check_given(parameters: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the parameters, if each is given once, in text that a file can hold.
+    """Return the parameters, if each is given once.
 
     Raises
     ------
     InputError
-        One comes twice, or has bytes that are no UTF-8, which a command line lets through.
+        One comes twice.
     """
-    for number, (name, value) in enumerate(parameters):
-        try:
-            (name + value).encode()
-        except UnicodeEncodeError:
-            raise InputError("-p", f"{name} {value}", "this is no UTF-8.") from None
+    for number, (name, _) in enumerate(parameters):
         if name in dict(parameters[:number]):
             raise InputError("-p", name, "this parameter is given twice.")
     return parameters

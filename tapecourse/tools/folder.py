@@ -24,10 +24,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tapecourse.support.errors import ClearError, InputError
+from tapecourse.support.errors import ClearError, InputError, require_utf8
 from tapecourse.tools.grid import ENDS, Run
 from tapecourse.tools.origin import difference
-from tapecourse.tools.parameters import is_unicode
 
 __all__ = [
     "UNFINISHED",
@@ -207,15 +206,12 @@ def find_folder(out: str) -> Path:
     """Return the whole path of a folder that need not exist."""
     if not out:
         raise InputError("--out", out, "a folder is needed.")
-    if not is_unicode(out):
-        raise InputError("--out", out, "this path is no UTF-8.")
     try:
         folder = Path(out).resolve()
         folder.exists()
-        if not is_unicode(str(folder)):
-            raise ValueError("the folder that it is in has a name that is no UTF-8")
     except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, a zero
         raise InputError("--out", out, f"this is no path of a folder ({error}).") from None
+    require_utf8("--out", str(folder))
     return folder
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from tapecourse.support.errors import InputError
+from tapecourse.support.errors import InputError, require_utf8
 
 __all__ = [
     "RUN_DIR",
     "Value",
-    "is_unicode",
     "known_parameters",
     "read_notebook",
     "typed_parameters",
@@ -45,8 +44,7 @@ def read_notebook(notebook: str) -> nbformat.NotebookNode:
     InputError
         There is no such notebook, or it can't be read.
     """
-    if not is_unicode(notebook):
-        raise InputError("notebook", notebook, "this path is no UTF-8.")
+    require_utf8("notebook", notebook)
     if not Path(notebook).is_file():
         raise InputError("notebook", notebook, f"there is no such file (looked in {Path.cwd()}).")
     if Path(notebook).suffix != ".ipynb":
@@ -58,15 +56,6 @@ def read_notebook(notebook: str) -> nbformat.NotebookNode:
         raise InputError("notebook", notebook, "this is no Jupyter notebook.") from None
     found.metadata["kernelspec"] = KERNEL
     return found
-
-
-def is_unicode(text: str) -> bool:
-    """Tell whether a text can be written to a file: the command line lets other bytes through."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def typed_value(name: str, value: str, known: dict[str, dict]) -> Value:
@@ -85,8 +74,7 @@ def typed_value(name: str, value: str, known: dict[str, dict]) -> Value:
     if declared not in TYPES:
         problem = f"only parameters declared as {', '.join(TYPES)} can be set."
         raise InputError(name, value, problem)
-    if not is_unicode(value):
-        raise InputError(name, value, "this is no UTF-8.")
+    require_utf8(name, value)
     try:
         return value if declared == "str" else as_number(TYPES[declared], value)
     except ValueError:
