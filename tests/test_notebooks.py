@@ -2,6 +2,7 @@
 
 import ast
 import re
+import statistics
 
 import nbformat
 import papermill
@@ -142,9 +143,44 @@ def test_parameters_are_checked_before_anything_else(chapter):
     assert rules == [line.split(":")[0] for line in parameters.source.splitlines()]
 
 
-def test_most_cells_are_short(chapter):
-    lengths = sorted(len(cell.source.splitlines()) for cell in code_cells(chapter))
-    assert lengths[len(lengths) // 2] <= 12, "the median code cell has more than 12 lines"
+def lines_of_code(cell: nbformat.NotebookNode) -> int:
+    return sum(bool(line.strip()) for line in cell.source.splitlines())
+
+
+def words_of_prose(chapter: nbformat.NotebookNode) -> int:
+    """Count the words, without formulas, code and addresses."""
+    text = " ".join(cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+    text = re.sub(r"\$\$?[^$]*\$\$?|`[^`]*`|\]\([^)]*\)", "", text)
+    return len(re.findall(r"[A-Za-z][A-Za-z'’-]*", text))
+
+
+def before_section_1(chapter: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the cells before the first section."""
+    first = next(i for i, cell in enumerate(chapter.cells) if cell.source.startswith("## "))
+    return chapter.cells[:first]
+
+
+def test_ideas_come_before_machinery(chapter):
+    lengths = [lines_of_code(cell) for cell in code_cells(chapter)]
+    before = [cell for cell in before_section_1(chapter) if cell.cell_type == "code"]
+    assert lengths[0] <= 8, "the first code cell is longer than 8 lines"
+    assert sum(map(lines_of_code, before)) <= 20, "more than 20 lines before the first section"
+    assert statistics.median(lengths) <= 6, "the median code cell is longer than 6 lines"
+    assert max(lengths) <= 35, "a code cell is longer than 35 lines"
+    assert words_of_prose(chapter) >= 5 * sum(lengths), "fewer than 5 words for a line of code"
+
+
+def test_the_time_is_what_reading_takes(chapter):
+    """At 150 words and 10 lines of code a minute; README says the same."""
+    minutes = words_of_prose(chapter) / 150 + sum(map(lines_of_code, code_cells(chapter))) / 10
+    [said] = re.findall(r"\*\*Time:\*\* (\d+) minutes\.", chapter.cells[0].source)
+    assert abs(int(said) - minutes) <= 2, f"{minutes:.0f} minutes"
+    [row] = re.findall(
+        rf"^\| \[.*\(notebooks/{chapter.metadata.path.name}\).*$",
+        (ROOT / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert f" | {said} | " in row, "README says another time"
 
 
 @pytest.mark.parametrize("forbidden", ["execute_time", "widgets", "papermill"])
