@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Tally", "seconds"]
+__all__ = ["Tally", "count_calls", "seconds"]
 
 
 def counted(function: Callable) -> Callable:
@@ -36,6 +36,19 @@ class Tally:
     __mul__, __pow__ = map(counted, (operator.mul, operator.pow))
     __radd__, __rmul__ = __add__, __mul__
     exp, sin, cos = map(counted, (np.exp, np.sin, np.cos))
+
+
+def count_calls(way: Callable, function: Callable, *arguments: Any) -> tuple[int, Any]:
+    """Return how often `way(function, ...)` calls the function, and its result."""
+    calls = 0
+
+    def counting(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return function(*arguments)
+
+    result = way(counting, *arguments)
+    return calls, result
 
 
 def seconds(function: Callable, *arguments: Any, repeats: int = 3) -> float:
