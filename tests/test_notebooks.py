@@ -2,6 +2,7 @@
 
 import ast
 import re
+import statistics
 
 import nbformat
 import papermill
@@ -19,6 +20,8 @@ ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|Users|tmp|work|usr|var|op
 HOT_LINK = re.compile(r"!\[[^]]*\]\(\s*https?:|<img[^>]+src=.?https?:", re.IGNORECASE)
 EXEMPT = "nbval-ignore-output"
 REASON = "nbval_reason"
+MEASURED = ("01", "02")  # chapters that are written to the measures of all
+NO_PROSE = re.compile(r"\$\$?[^$]*\$\$?|`[^`]*`|\]\([^)]*\)")
 
 
 def code_cells(chapter: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -140,6 +143,26 @@ def test_parameters_are_checked_before_anything_else(chapter):
     assert call.value.func.id == "check_parameters"
     rules = [keyword.arg for keyword in call.value.keywords]
     assert rules == [line.split(":")[0] for line in parameters.source.splitlines()]
+
+
+def test_ideas_come_before_machinery(chapter):
+    """Measured as the reader meets it: lines of code that are not blank, and words of prose."""
+    if chapter.metadata.path.name[:2] not in MEASURED:
+        pytest.skip("not reworked yet")
+    lengths, words, before_section_1 = [], 0, None
+    for cell in chapter.cells:
+        if cell.cell_type == "code":
+            lengths.append(sum(bool(line.strip()) for line in cell.source.splitlines()))
+        else:
+            words += len(re.findall(r"[A-Za-z][A-Za-z'’-]*", NO_PROSE.sub("", cell.source)))
+            if before_section_1 is None and re.search("^## 1", cell.source, re.MULTILINE):
+                before_section_1 = sum(lengths)
+    assert lengths[0] <= 8 and before_section_1 <= 20
+    assert statistics.median(lengths) <= 6 and max(lengths) <= 35
+    assert words >= 5 * sum(lengths)
+    [minutes] = re.findall(r"\*\*Time:\*\* (\d+) minutes", chapter.cells[0].source)
+    needed = words / 150 + sum(lengths) / 10
+    assert needed <= int(minutes) <= needed + 5
 
 
 def test_most_cells_are_short(chapter):

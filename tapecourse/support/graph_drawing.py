@@ -174,7 +174,7 @@ def table_of(nodes: Sequence[GraphNode]) -> pd.DataFrame:
         operation = f"{node.operation} of {', '.join(node.parents)}" if node.parents else "input"
         rows[node.name] = operation, show_value(node.value), ",  ".join(partials)
     columns = ["operation", "value", "local partial derivatives"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("node")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def draw_node(axis: Axes, node: GraphNode, center: np.ndarray, size: tuple, marked: bool) -> None:
