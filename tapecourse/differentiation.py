@@ -6,13 +6,13 @@
 __all__ = ['single_steps', 'forward_difference', 'central_difference', 'complex_step', 'Dual', 'as_dual', 'relu', 'dual_gradient']
 
 # %% ../notebooks/01_differentiation.ipynb #export-imports
-import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .support.floats import as_floats, as_steps
+from .support.operators import OtherOperators
 
 # %% ../notebooks/01_differentiation.ipynb #single-steps
 def single_steps(steps: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
@@ -59,7 +59,7 @@ def complex_step(f: Callable, x: Any, h: float = 1e-20) -> np.ndarray:
     return gradient[()]
 
 # %% ../notebooks/01_differentiation.ipynb #dual
-class Dual:
+class Dual(OtherOperators):
     """The dual number a + b·ε with ε² = 0: a value (`primal`) and its derivative (`tangent`).
 
     NumPy's exp, log, sin and cos take it, and so does `relu`. Chapter 01.
@@ -111,18 +111,6 @@ def as_dual(x: "Dual | float") -> Dual:
     return x if isinstance(x, Dual) else Dual(x)
 
 
-Dual.__radd__, Dual.__rmul__ = Dual.__add__, Dual.__mul__
-Dual.__sub__, Dual.__rsub__ = lambda x, y: x + -y, lambda x, y: -x + y
-Dual.__rtruediv__ = lambda x, y: as_dual(y) / x
-Dual.__rpow__ = lambda x, y: np.exp(x * np.log(y))
-for compare in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
-    setattr(
-        Dual,
-        f"__{compare.__name__}__",
-        lambda x, y, compare=compare: compare(x.primal, as_dual(y).primal),
-    )
-
-
 def relu(x: Any) -> Any:
     """Return x where it is positive, else 0; a number, an array or a `Dual`. Chapter 01."""
     return x * (x > 0)
@@ -130,9 +118,6 @@ def relu(x: Any) -> Any:
 # %% ../notebooks/01_differentiation.ipynb #dual-gradient
 def dual_gradient(f: Callable[[Sequence[Dual]], Dual], x: Sequence[float]) -> np.ndarray:
     """Compute the gradient of `f` at `x`, (n,), by n passes with dual numbers. Chapter 01."""
-    return np.array(
-        [
-            as_dual(f([Dual(value, float(i == j)) for i, value in enumerate(x)])).tangent
-            for j in range(len(x))
-        ]
-    )
+    directions = np.eye(len(x)).tolist()
+    passes = (f([Dual(*pair) for pair in zip(x, direction)]) for direction in directions)
+    return np.array([as_dual(result).tangent for result in passes])

@@ -3,7 +3,7 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['Node']
+__all__ = ['OPERATIONS', 'Node', 'worked_example', 'forward_sweep', 'reverse_sweep']
 
 # %% ../notebooks/02_computational_graph.ipynb #export-imports
 from dataclasses import dataclass
@@ -21,3 +21,52 @@ class Node:
     value: float | np.ndarray | None = None
     partials: tuple[float | np.ndarray | None, ...] = ()  # of the value, by each operand
     adjoint: float | np.ndarray | None = None
+
+# %% ../notebooks/02_computational_graph.ipynb #program
+def worked_example(y: float = 1.0, b: float = 0.5) -> list[Node]:
+    """Return the program of cost = (y - (w·x + b))², as a list of nodes. Chapter 02."""
+    return [
+        Node("w", value=np.array([0.5, -1.0, 2.0])),
+        Node("x", value=np.array([2.0, 1.0, -1.0])),
+        Node("b", value=b),
+        Node("y", value=y),
+        Node("p", "·", ("w", "x")),
+        Node("z", "+", ("p", "b")),
+        Node("e", "−", ("y", "z")),
+        Node("cost", "square", ("e",)),
+    ]
+
+# %% ../notebooks/02_computational_graph.ipynb #operations
+OPERATIONS = {  # value, and local partial derivatives by each operand
+    "·": (np.dot, lambda u, v: (v, u)),
+    "*": (np.multiply, lambda u, v: (v, u)),
+    "+": (np.add, lambda u, v: (1.0, 1.0)),
+    "−": (np.subtract, lambda u, v: (1.0, -1.0)),
+    "square": (np.square, lambda u: (2 * u,)),
+    "triple": (lambda u: 3 * u, lambda u: (3.0,)),
+}
+
+# %% ../notebooks/02_computational_graph.ipynb #forward-sweep
+def forward_sweep(nodes: list[Node]) -> list[Node]:
+    """Fill in values and local partial derivatives, in order; return the nodes. Chapter 02."""
+    values = {}
+    for node in nodes:
+        if node.operation:
+            compute, differentiate = OPERATIONS[node.operation]
+            operands = [values[parent] for parent in node.parents]
+            node.value, node.partials = compute(*operands), differentiate(*operands)
+        values[node.name] = node.value
+    return nodes
+
+# %% ../notebooks/02_computational_graph.ipynb #reverse-sweep
+def reverse_sweep(nodes: list[Node], steps: int | None = None) -> list[Node]:
+    """Walk back over the last `steps` operations (None: all), and return them. Chapter 02."""
+    by_name = {node.name: node for node in nodes}
+    for node in nodes:
+        node.adjoint = 0.0
+    nodes[-1].adjoint = 1.0
+    walked = [node for node in reversed(nodes) if node.parents][:steps]
+    for node in walked:
+        for parent, partial in zip(node.parents, node.partials):
+            by_name[parent].adjoint = by_name[parent].adjoint + node.adjoint * partial
+    return walked

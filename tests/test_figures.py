@@ -6,7 +6,7 @@ import tapecourse.support.figures
 
 
 @pytest.mark.parametrize("name, shown", [(None, False), ("", True), ("02_graph.ipynb", True)])
-def test_slider_is_shown_where_someone_can_move_it(monkeypatch, name, shown):
+def test_slider_is_shown_where_someone_can_move_it(monkeypatch, capsys, name, shown):
     calls = []
     monkeypatch.setattr(
         tapecourse.support.figures, "interact", lambda *args, **kw: calls.append((args, kw))
@@ -16,3 +16,4 @@ def test_slider_is_shown_where_someone_can_move_it(monkeypatch, name, shown):
         monkeypatch.setenv("JPY_SESSION_NAME", name)
     assert tapecourse.support.figures.offer_slider(print, step=(0, 4), depth=(1, 2)) is None
     assert calls == ([((print,), {"step": (0, 4), "depth": (1, 2)})] if shown else [])
+    assert ("JupyterLab" in capsys.readouterr().out) is not shown

@@ -12,13 +12,15 @@ __all__ = ["draw_columns", "offer_slider"]
 
 
 def offer_slider(draw: Callable[..., None], **ranges: tuple[int, int]) -> None:
-    """Show a slider for each argument of `draw` in JupyterLab; elsewhere show nothing.
+    """Show a slider for each argument of `draw` in JupyterLab; elsewhere say where it is.
 
     JupyterLab's server names the notebook in JPY_SESSION_NAME. Without it (nbval, papermill,
     nbconvert) there is nobody to move a slider, and the notebook's figures tell the same.
     """
     if "JPY_SESSION_NAME" in os.environ:
         interact(draw, **ranges)
+    else:
+        print("Run this cell in JupyterLab to get the slider.")
 
 
 def draw_columns(axis: Axes, table: pd.DataFrame, **labels: Any) -> None:

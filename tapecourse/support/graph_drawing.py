@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -22,7 +23,7 @@ from matplotlib.textpath import TextPath
 
 from tapecourse.support.errors import GraphError
 
-__all__ = ["GraphNode", "draw_graph", "node_lines", "show_value"]
+__all__ = ["GraphNode", "draw_graph", "node_lines", "show_value", "table_of"]
 
 HEIGHT = 0.7  # of a box, in inches, as all lengths below
 
@@ -160,6 +161,20 @@ def node_lines(node: GraphNode) -> list[str]:
         expression = f"{node.name} = {node.operation}({', '.join(node.parents)})"
     adjoint = "" if node.adjoint is None else f"adjoint {show_value(node.adjoint)}"
     return [expression, show_value(node.value), adjoint]
+
+
+def table_of(nodes: Sequence[GraphNode]) -> pd.DataFrame:
+    """Write a row for each node: operation, value, and the partial derivatives by its operands."""
+    rows = {}
+    for node in nodes:
+        partials = [
+            f"∂{node.name}/∂{parent} = {show_value(partial)}"
+            for parent, partial in zip(node.parents, node.partials)
+        ]
+        operation = f"{node.operation} of {', '.join(node.parents)}" if node.parents else "input"
+        rows[node.name] = operation, show_value(node.value), ",  ".join(partials)
+    columns = ["operation", "value", "local partial derivatives"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def draw_node(axis: Axes, node: GraphNode, center: np.ndarray, size: tuple, marked: bool) -> None:
