@@ -18,7 +18,7 @@ from .support.errors import GradientError
 CUT = "followed, but the path is cut: by NumPy, integers, argmax, round, assign or stop_gradient"
 FROZEN = "trainable=False: watch it, or make it trainable"
 PLAIN = "a plain tensor: not watched, or made by x = x + 1, or watched and the path is cut"
-UNREAD = "not followed: used before the block, or only by stop_gradient, or it is another object"
+UNREAD = "not followed: used before the block, only by stop_gradient, not at all, or not watched"
 
 
 def why_none(source: Any, target: tf.Tensor, followed: set) -> str:
@@ -61,7 +61,7 @@ def explain_gradients(target: tf.Tensor, sources: Any, tape: tf.GradientTape) ->
     try:
         gradients = tape.gradient(target, sources)
     except RuntimeError as error:
-        raise GradientError("this tape was used before. Make it persistent=True.") from error
+        raise GradientError("this tape was used before. Make it with persistent=True.") from error
     rows = []
     for i, (source, gradient) in enumerate(zip(sources, gradients)):
         name = getattr(source, "path", None) or getattr(source, "name", None) or f"source {i}"
