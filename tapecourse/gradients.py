@@ -3,128 +3,70 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['function_to_graph', 'needed_by', 'name_of', 'look_at', 'explain_gradients']
+__all__ = ['CUT', 'FROZEN', 'PLAIN', 'UNREAD', 'why_none', 'describe', 'explain_gradients']
 
 # %% ../notebooks/04_gradient_tape.ipynb #export-imports
-import itertools
-from collections.abc import Callable
+import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 import tensorflow as tf
-from .graph import Node
 from .support.errors import GradientError
 
-# %% ../notebooks/04_gradient_tape.ipynb #function-to-graph
-def function_to_graph(function: Callable, *arguments: Any) -> list[Node]:
-    """Trace a function of tensors, and return its operations as nodes. Chapter 04.
-
-    Parameters
-    ----------
-    function : callable
-        Takes tensors, returns a target or a pair (target, gradient). What only the gradient needs
-        is called g1, g2, ...; what the target needs v1, v2, ...
-    arguments : numbers or arrays
-        Where the function is run for the values of the nodes.
-    """
-    inputs = [tf.convert_to_tensor(argument) for argument in arguments]
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in inputs]
-    traced = tf.compat.v1.wrap_function(function, specs)
-    results = tf.nest.flatten(traced.structured_outputs)
-    forward, everything = needed_by(results[:1]), needed_by(results)
-    numbers = {"v": itertools.count(1), "g": itertools.count(1)}
-    names = {}
-    for operation in traced.graph.get_operations():
-        if operation in everything and operation.type != "Identity":
-            letter = "v" if operation in forward else "g"
-            names[operation.outputs[0].ref()] = f"{letter}{next(numbers[letter])}"
-    tensors = [reference.deref() for reference in names]
-    values = traced.prune(traced.inputs, tensors)(*inputs)
-    return [
-        Node(
-            names[tensor.ref()],
-            "" if tensor.op.type in ("Placeholder", "Const") else tensor.op.type,
-            tuple(names[source.ref()] for source in tensor.op.inputs),
-            value.numpy(),
-        )
-        for tensor, value in zip(tensors, values)
-    ]
+# %% ../notebooks/04_gradient_tape.ipynb #why-none
+CUT = "followed, but the path is cut: by NumPy, integers, argmax, round, assign or stop_gradient"
+FROZEN = "trainable=False: watch it, or make it trainable"
+PLAIN = "a plain tensor: not watched, or made by x = x + 1, or watched and the path is cut"
+UNREAD = "not followed: used before the block, only by stop_gradient, not at all, or not watched"
 
 
-def needed_by(tensors: list[tf.Tensor]) -> set[tf.Operation]:
-    """Return the operations that lead to some tensors of a graph. Chapter 04."""
-    found, waiting = set(), [tensor.op for tensor in tensors]
-    while waiting:
-        operation = waiting.pop()
-        if operation not in found:
-            found.add(operation)
-            waiting += [source.op for source in operation.inputs]
-    return found
-
-# %% ../notebooks/04_gradient_tape.ipynb #look-at
-def name_of(source: Any, number: int) -> str:
-    """Return a variable's path or name, or else its place in the list. Chapter 04."""
-    return getattr(source, "path", None) or getattr(source, "name", None) or f"source {number}"
-
-
-def look_at(source: Any, target: tf.Tensor, watched: set) -> str:
+def why_none(source: Any, target: tf.Tensor, followed: set) -> str:
     """Say why the gradient of `target` by `source` may be None. Chapter 04."""
-    if not target.dtype.is_floating:
-        return f"the target is {target.dtype.name}: only floats have derivatives"
-    dtype = tf.as_dtype(source.dtype)
-    if not dtype.is_floating:
-        return f"it is {dtype.name}: only floats have derivatives"
-    variable = getattr(source, "value", source) if hasattr(source, "path") else source
+    for name, thing in [("the target", target), ("it", source)]:
+        dtype = tf.as_dtype(thing.dtype)
+        if not (dtype.is_floating or dtype.is_complex):
+            return f"{name} is {dtype.name}: only floats and complex numbers have derivatives"
+    variable = source.value if hasattr(source, "path") else source  # path: Keras's variables
     if not isinstance(variable, tf.Variable):
-        return "a plain tensor: watch it before its use; was it a variable, until x = x + 1?"
-    if variable.ref() in watched:
-        return "read, but the path is cut: NumPy, integers, argmax, round, assign, stop_gradient?"
-    if not variable.trainable:
-        return "trainable=False: watch it, or make it trainable"
-    return "not read inside the block (or by stop_gradient): used before, or another object?"
+        return PLAIN
+    if variable.ref() in followed:
+        return CUT
+    return UNREAD if variable.trainable else FROZEN
+
+# %% ../notebooks/04_gradient_tape.ipynb #describe
+def describe(gradient: Any) -> tuple[str, float | None, str]:
+    """Return the shape of a gradient, its norm, and what is odd about it. Chapter 04."""
+    dense = tf.convert_to_tensor(gradient)  # it may be sparse, see section 6
+    shape = f"shape {dense.shape}"
+    if tf.is_symbolic_tensor(dense):
+        return shape, None, "no numbers yet: tf.function is tracing"
+    norm = float(tf.norm(tf.cast(tf.abs(dense), tf.float64)))
+    if not math.isfinite(norm):
+        return shape, norm, "not finite: exp too large; log, division or root at 0?"
+    return shape, norm, "" if norm else "zero everywhere"
 
 # %% ../notebooks/04_gradient_tape.ipynb #explain-gradients
 def explain_gradients(target: tf.Tensor, sources: Any, tape: tf.GradientTape) -> pd.DataFrame:
-    """Tell of each source its gradient's shape and norm, or why it may be None. Chapter 04.
+    """Describe the gradient of each source; for None, note the possible causes. Chapter 04.
 
-    Uses up a tape that is not persistent.
-
-    Parameters
-    ----------
-    target : tensor
-    sources : variables or tensors, in a list or any nested structure
-    tape : tf.GradientTape
-
-    Returns
-    -------
-    DataFrame
-        A row for each source: shape, norm, and what to look at.
-
-    Raises
-    ------
-    GradientError
-        The target or a source is no tensor, or the tape was used up before.
+    It calls `tape.gradient`. Raises GradientError where the tape can't be asked.
     """
     sources = tf.nest.flatten(sources)
-    for thing, name in [(target, "the target"), *((s, "a source") for s in sources)]:
+    for name, thing in [("the target", target), *(("a source", source) for source in sources)]:
         if not (tf.is_tensor(thing) or hasattr(thing, "path")):
             kind = type(thing).__name__
-            raise GradientError(f"{name} is no tensor but {kind}, which no tape can follow.")
-    watched = {variable.ref() for variable in tape.watched_variables()}
+            raise GradientError(f"{name} is of type {kind}. Give a tensor or a variable.")
+    followed = {variable.ref() for variable in tape.watched_variables()}
     try:
         gradients = tape.gradient(target, sources)
     except RuntimeError as error:
-        raise GradientError("this tape was used up before. Use persistent=True.") from error
+        raise GradientError("this tape was used before. Make it with persistent=True.") from error
     rows = []
-    for number, (source, gradient) in enumerate(zip(sources, gradients)):
-        if gradient is None:
-            row = None, None, look_at(source, target, watched)
-        else:
-            dense = tf.convert_to_tensor(gradient)
-            norm = float(tf.norm(dense))
-            problem = "" if np.isfinite(norm) else "not finite: log, division or root at its edge?"
-            row = tuple(dense.shape), norm, problem or ("zero everywhere" if norm == 0 else "")
-        rows.append((name_of(source, number), *row))
-    return pd.DataFrame(rows, columns=["source", "shape", "norm", "look at"]).set_index("source")
+    for i, (source, gradient) in enumerate(zip(sources, gradients)):
+        name = getattr(source, "path", None) or getattr(source, "name", None) or f"source {i}"
+        none = gradient is None
+        row = ("None", None, why_none(source, target, followed)) if none else describe(gradient)
+        rows.append((name, *row))
+    columns = ["source", "gradient", "norm", "note"]
+    return pd.DataFrame(rows, columns=columns).set_index("source")

@@ -20,13 +20,13 @@ NONE = set("acefg")
     "Which are None?",
     points=2,
     hints={
-        "complement": "These return numbers. Asked for are those that return None.",
+        "complement": "These are the ones that return numbers. Name those that return None.",
         "half_a_path": "One that you named has a second path to y, through the other factor.\n"
         "The number may be wrong, but it isn't None.",
         "watch": "a and b differ in one line. What does it do?",
         "integers": "Look at the type of each variable: can a whole number move a little?",
-        "trainable": "Does a tape follow every variable by itself? Look at their arguments.",
-        "rebinding": "In one function, x is no variable any more when the block begins.",
+        "trainable": "Does a tape follow every variable by itself? Look at the arguments of each.",
+        "rebinding": "In one function, x is not a variable any more when the block begins.",
         "steps": "Which operation is flat almost everywhere, and gets no gradient at all?",
     },
 )
@@ -49,11 +49,11 @@ def which_are_none(answer: Callable) -> None:
     "Repair a slope",
     points=2,
     hints={
-        "none": "The gradient is None still. Does the tape follow x?",
+        "none": "The gradient is still None. Does the tape follow x?",
         "integer": "For a float it is right, for the integer 3 it is None: what has derivatives?",
         "numpy_path": "A number, and a wrong one: this is 2x·sin(x).\n"
         "Which factor does the tape take for a constant?",
-        "summed": "For a list of numbers, one derivative for each is asked for, not their sum.",
+        "summed": "This is the sum of all derivatives. Return one for each number of the list.",
         "value": "It is not the derivative of x²·sin(x). Compare with a central difference.",
     },
 )
@@ -141,8 +141,8 @@ def with_gradient(function: Callable, x: Any, bar: Any) -> tuple[np.ndarray, np.
         "Does the function that limits the adjoint return it?",
         "clips_value": "The value must pass unchanged. Only the adjoint is limited.",
         "no_effect": "The adjoint passes unchanged too: 5 must become 1.",
-        "zero": "An adjoint that is too large becomes 0 here. It shall become 1, or -1.",
-        "whole": "All elements were made smaller together. Each shall be limited by itself.",
+        "zero": "An adjoint that is too large becomes 0 here. It must become 1, or -1.",
+        "whole": "All elements were made smaller together. Limit each of them by itself.",
         "only_sign": "Small adjoints must pass unchanged: 0.3 stays 0.3.",
         "one_side": "Adjoints below -1 must be limited too.",
         "value": "The adjoints 5, -3, 0.3 and -0.2 must become 1, -1, 0.3 and -0.2.",
@@ -173,7 +173,7 @@ def clip_adjoint(answer: Callable) -> None:
         "result": "The values are not right: −p·ln(p), and exactly 0 where p is 0.",
         "not_finite": "Where p = 0 the gradient is not finite: 0, for the branch not chosen,\n"
         "times infinity is NaN. What does the logarithm get to see there?",
-        "no_bar": "Your own gradient ignores the adjoint that the result has got.",
+        "no_bar": "Your pull-back ignores the adjoint that it is given.",
         "leaks": "Where p = 0 the gradient is finite, but not 0.",
         "changed": "Where p is positive, however small, the gradient must be exactly −ln(p) − 1.",
     },
@@ -215,10 +215,10 @@ def cube_of_sum(x: tf.Tensor) -> tf.Tensor:
         "first": "This is made of the gradient alone. The second derivative is missing.",
         "diagonal": "This takes the diagonal of the Hessian only. Inputs act on each other too.",
         "no_v": "This is the Hessian times a vector of ones. Where does v come in?",
-        "hessian_itself": "This is the Hessian. Asked for is its product with v, a vector.",
+        "hessian_itself": "This is the Hessian. Return its product with v, which is a vector.",
         "matrix": "The product is right, but H was built for it, row by row.\n"
         "Of which single number is H·v the gradient?",
-        "twice": "It is twice the product: was something added up two times?",
+        "twice": "This is twice the product. Was something added up two times?",
         "value": "It is not H·v. Check: move x a little along v. How does the gradient change?",
     },
 )
