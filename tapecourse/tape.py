@@ -48,6 +48,7 @@ class Operators:
     def __gt__(self, other: Any) -> "Tensor": return Tensor(self.value > array_of(other))
     def __ge__(self, other: Any) -> "Tensor": return Tensor(self.value >= array_of(other))
     def __bool__(self) -> bool: return bool(self.value)
+    def __float__(self) -> float: return float(self.value)
     def __len__(self) -> int: return len(self.value)
     def __iter__(self): return (self[i] for i in range(len(self)))
 
@@ -227,7 +228,7 @@ class Tape(Recorder):
 # %% ../notebooks/03_build_a_tape.ipynb #reverse-sweep
 def reverse_sweep(notes, tracked, target, seed, kept) -> dict[int, Tensor]:
     """Return the adjoints of the tensors whose ids are kept. Chapter 03."""
-    adjoints = {id(target): seed} if id(target) in tracked else {}
+    adjoints = {id(target): seed}
     for operation, inputs, options, output in reversed(notes):
         known = adjoints.get if id(output) in kept else adjoints.pop
         bar = known(id(output), None)
@@ -241,7 +242,7 @@ def reverse_sweep(notes, tracked, target, seed, kept) -> dict[int, Tensor]:
 
 # %% ../notebooks/03_build_a_tape.ipynb #reduce-sum
 reshape = Operation("reshape", np.reshape, lambda bar, y, x, shape: reshape(bar, x.shape))
-axis_sum = Operation("sum", lambda x, axis: np.sum(x, axis, keepdims=True),
+axis_sum = Operation("reduce_sum", lambda x, axis: np.sum(x, axis, keepdims=True),
     lambda bar, y, x, axis: bar * np.ones_like(x.value))
 
 
@@ -273,10 +274,9 @@ tanh = Operation("tanh", np.tanh, lambda bar, y, x: bar * (1 - y * y))
 sigmoid = Operation("sigmoid", expit, lambda bar, y, x: bar * y * (1 - y))
 
 # %% ../notebooks/03_build_a_tape.ipynb #relu
-relu = Operation("relu", lambda x: np.maximum(x, 0), lambda bar, y, x: bar * (x.value > 0))
+relu = Operation("relu", lambda x: np.maximum(x, 0), lambda bar, y, x: bar * (x > 0))
 maximum = Operation("maximum", np.maximum,
-    lambda bar, y, a, b: bar * (a.value >= b.value), lambda bar, y, a, b: bar * (a.value < b.value)
-)
+    lambda bar, y, a, b: bar * (a >= b), lambda bar, y, a, b: bar * (a < b))
 
 # %% ../notebooks/03_build_a_tape.ipynb #power
 power = Operation("power", np.power,

@@ -166,7 +166,8 @@ def compare_with_differences(
     Returns
     -------
     GradientCheck
-        The worst element: of the first derivatives if one is wrong, else of the second.
+        The worst element at the first point where one is wrong, or of all if none is. The second
+        derivatives are tried where all the first ones are right.
 
     Raises
     ------
@@ -174,17 +175,15 @@ def compare_with_differences(
         A gradient has another shape than its source.
     """
     inputs = [np.array(x, "float64") for x in inputs]
-    worst: list[GradientCheck] = []
+    checks = []
     for order, sides in ((1, first_sides), (2, second_sides)):
-        checks = []
         for factor in factors:
             point = [factor * x for x in inputs]
             with np.errstate(all="ignore"):
                 found, expected, doubt = sides(f, point, tape, variable)
             if factor == 1 or np.all(np.isfinite(expected + doubt)):
-                place_and_sides = compare(found, expected, doubt, inputs)
-                checks.append(GradientCheck(order, factor, tolerance, *place_and_sides))
-        worst.append(max(checks, key=lambda check: check.error))
-        if not worst[-1].ok:  # differences of a wrong gradient say nothing
-            break
-    return worst[-1]
+                worst = compare(found, expected, doubt, inputs)
+                checks.append(GradientCheck(order, factor, tolerance, *worst))
+                if not checks[-1].ok:  # differences of a wrong gradient say nothing
+                    return checks[-1]
+    return max(checks, key=lambda check: check.error)
