@@ -3,234 +3,178 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['listening', 'Axes', 'Tensor', 'Variable', 'require_floats', 'Operation', 'apply', 'as_tensor', 'as_tensors', 'add',
-           'subtract', 'negative', 'multiply', 'divide', 'overload', 'reshape', 'reduce_sum', 'sum_to', 'reverse_sweep',
-           'Tape', 'map_leaves', 'GradientCheck', 'check_gradients', 'dense', 'exp', 'log', 'tanh', 'sigmoid', 'relu',
-           'power', 'maximum', 'transpose', 'getitem', 'scatter', 'reduce_mean', 'matmul', 'matrix_transpose',
-           'softmax', 'softmax_cross_entropy', 'tape_to_graph']
+__all__ = ['listening', 'read', 'multiply', 'divide', 'add', 'subtract', 'negative', 'reshape', 'axis_sum', 'Axes', 'exp', 'log',
+           'sin', 'cos', 'tanh', 'sigmoid', 'relu', 'maximum', 'power', 'transpose', 'getitem', 'scatter',
+           'matrix_product', 'cross_entropy', 'Operators', 'Tensor', 'Variable', 'array_of', 'Note', 'Operation',
+           'as_tensor', 'as_tensors', 'Recorder', 'Tape', 'reverse_sweep', 'reduce_sum', 'sum_to', 'transpose_back',
+           'place', 'matrix_transpose', 'matmul', 'reduce_mean', 'softmax', 'losses', 'losses_back',
+           'softmax_cross_entropy', 'check_gradients']
 
 # %% ../notebooks/03_build_a_tape.ipynb #export-imports
-import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit
-
-from .differentiation import central_difference
-from .graph import Node
 from .support.errors import TapeError
+from .support.gradient_check import GradientCheck, compare_with_differences
+from .support.structures import leaves, map_leaves
+from .support.tape_checks import require_floats, require_labels
+
+# %% ../notebooks/03_build_a_tape.ipynb #operators
+class Operators:
+    """What Python calls for `a + b`, `a[0]` and the like. Chapter 03."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # so that NumPy leaves `array + tensor` to the tensor
+
+    def __add__(self, other: Any) -> "Tensor": return add(self, other)
+    def __radd__(self, other: Any) -> "Tensor": return add(other, self)
+    def __sub__(self, other: Any) -> "Tensor": return subtract(self, other)
+    def __rsub__(self, other: Any) -> "Tensor": return subtract(other, self)
+    def __mul__(self, other: Any) -> "Tensor": return multiply(self, other)
+    def __rmul__(self, other: Any) -> "Tensor": return multiply(other, self)
+    def __truediv__(self, other: Any) -> "Tensor": return divide(self, other)
+    def __rtruediv__(self, other: Any) -> "Tensor": return divide(other, self)
+    def __pow__(self, other: Any) -> "Tensor": return power(self, other)
+    def __rpow__(self, other: Any) -> "Tensor": return power(other, self)
+    def __matmul__(self, other: Any) -> "Tensor": return matmul(self, other)
+    def __rmatmul__(self, other: Any) -> "Tensor": return matmul(other, self)
+    def __neg__(self) -> "Tensor": return negative(self)
+    def __getitem__(self, index: Any) -> "Tensor": return getitem(self, index)
+    def __lt__(self, other: Any) -> "Tensor": return Tensor(self.value < array_of(other))
+    def __le__(self, other: Any) -> "Tensor": return Tensor(self.value <= array_of(other))
+    def __gt__(self, other: Any) -> "Tensor": return Tensor(self.value > array_of(other))
+    def __ge__(self, other: Any) -> "Tensor": return Tensor(self.value >= array_of(other))
+    def __bool__(self) -> bool: return bool(self.value)
+    def __float__(self) -> float: return float(self.value)
+    def __len__(self) -> int: return len(self.value)
+    def __iter__(self): return (self[i] for i in range(len(self)))
 
 # %% ../notebooks/03_build_a_tape.ipynb #tensor
-class Tensor:
-    """An array that tapes know by its identity. Chapter 03."""
+class Tensor(Operators):
+    """An array that a tape can recognise, with a copy of the numbers. Chapter 03."""
 
-    __array_ufunc__ = None  # so that `array * tensor` is left to the tensor
+    __slots__ = ("value",)
 
-    def __init__(self, value: Any):
-        self.value = np.asarray(value)
+    def __init__(self, value: Any, copy: bool = True):
+        self.value = np.array(value) if copy else np.asarray(value)
 
     shape = property(lambda self: self.value.shape)
     dtype = property(lambda self: self.value.dtype)
     ndim = property(lambda self: self.value.ndim)
 
     def numpy(self) -> np.ndarray:
-        """Return the plain array."""
-        return self.value
+        """Return a copy of the numbers."""
+        return self.value.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.value, dtype, copy=copy)
+        return np.array(self.value, dtype)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.value})"
 
 # %% ../notebooks/03_build_a_tape.ipynb #variable
 class Variable(Tensor):
-    """A tensor of floats that can be assigned to, and that every tape watches. Chapter 03.
+    """A tensor of floats that can be assigned to, and that every tape watches. Chapter 03."""
 
-    Raises
-    ------
-    TapeError
-        The value is not made of floats, or an assigned value has another shape.
-    """
+    __slots__ = ()
 
     def __init__(self, value: Any):
-        super().__init__(np.array(value))
+        super().__init__(value)
         require_floats("Variable", self)
 
     def assign(self, value: Any) -> None:
-        """Take a new value; what was recorded before keeps the old one."""
-        value = np.array(as_tensor(value).value, self.dtype)
+        """Take a new value of the same shape; notes made before keep the old one."""
+        value = np.array(array_of(value), self.dtype)
         if value.shape != self.shape:
             raise TapeError(f"assign: shape {value.shape} is given, {self.shape} is needed.")
         self.value = value
 
     def assign_sub(self, change: Any) -> None:
         """Subtract `change` from the value."""
-        self.assign(self.value - as_tensor(change).value)
+        self.assign(self.value - array_of(change))
 
+# %% ../notebooks/03_build_a_tape.ipynb #helpers
+def array_of(value: Any) -> Any:
+    """Return what a tensor holds, and anything else as it is. Chapter 03."""
+    return value.value if isinstance(value, Tensor) else value
 
-def require_floats(user: str, tensor: Tensor) -> None:
-    """Refuse what has no derivatives. Chapter 03."""
-    if not isinstance(tensor, Tensor):
-        raise TapeError(f"{user}: a Tensor or Variable is needed, not a {type(tensor).__name__}.")
-    if tensor.dtype.kind != "f":
-        raise TapeError(f"{user}: {tensor.dtype} has no derivatives. Write 3.0, not 3.")
+# %% ../notebooks/03_build_a_tape.ipynb #operation
+class Note(NamedTuple):
+    """What a tape writes down of one operation. Chapter 03."""
 
-# %% ../notebooks/03_build_a_tape.ipynb #apply
-class Operation(NamedTuple):
-    """A note on a tape: one vector-Jacobian product for each input. Chapter 03."""
-
-    name: str
-    output: Tensor
+    operation: "Operation"
     inputs: tuple[Tensor, ...]
-    vjps: tuple[Callable[[Tensor], Tensor], ...]
+    options: tuple  # such as the axis of a sum
+    output: Tensor
 
 
 listening: list["Tape"] = []  # the innermost tape is last
 
 
-def apply(function: Callable, *edges: tuple[Tensor, Callable], name: str = "") -> Tensor:
-    """Compute `function` of the inputs' values, and let each listening tape record it.
+class Operation:
+    """A function of arrays, with a pull-back for each tensor that goes in. Chapter 03."""
 
-    Each edge is a pair of an input and its vector-Jacobian product. Chapter 03.
+    def __init__(self, name: str, function: Callable, *pull_backs: Callable):
+        self.name, self.function, self.pull_backs = name, function, pull_backs
 
-    Raises
-    ------
-    TapeError
-        The shapes of the inputs don't fit together.
-    """
-    inputs, vjps = zip(*edges)
-    name = name or function.__name__
-    try:
-        output = Tensor(function(*(tensor.value for tensor in inputs)))
-    except (ValueError, IndexError) as error:
-        shapes = " and ".join(str(tensor.shape) for tensor in inputs)
-        raise TapeError(f"{name} can't take the shapes {shapes}: {str(error).strip()}.") from None
-    for tape in listening:
-        tape.record(Operation(name, output, inputs, vjps))
-    return output
+    def __call__(self, *arguments: Any) -> Tensor:
+        """Compute; the first arguments are tensors, one for each pull-back, the rest options."""
+        n = len(self.pull_backs)
+        return self.run(as_tensors(arguments[:n]), arguments[n:])
+
+    def run(self, inputs: tuple[Tensor, ...], options: tuple = ()) -> Tensor:
+        """Compute, and leave a note on each tape that is listening."""
+        try:
+            value = self.function(*[x.value for x in inputs], *options)
+        except (ValueError, IndexError) as error:
+            shapes = " and ".join(str(x.shape) for x in inputs)
+            raise TapeError(f"{self.name} can't take the shapes {shapes}: {error}.") from None
+        output = Tensor(value, copy=False)
+        for tape in listening:
+            tape.record(Note(self, inputs, options, output))
+        return output
 
 # %% ../notebooks/03_build_a_tape.ipynb #as-tensor
+read = Operation("read", lambda x: x, lambda bar, y, x: bar)
+
+
 def as_tensor(value: Any, partner: Any = None) -> Tensor:
-    """Make a tensor of a number or an array, and read a variable. Chapter 03."""
+    """Read a variable; make a tensor of anything else. Chapter 03."""
     if isinstance(value, Variable):
-        return apply(lambda array: array, (value, lambda bar: bar), name="read")
+        return read.run((value,))
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, int | float) and isinstance(partner, Tensor):
-        return Tensor(np.asarray(value, np.result_type(partner.dtype, value)))
-    return Tensor(np.array(value))  # a copy: the caller may change the array
+    if isinstance(value, int | float) and isinstance(partner, Tensor):  # takes its partner's type
+        return Tensor(np.asarray(value, np.result_type(partner.dtype, value)), copy=False)
+    return Tensor(value)
 
 
-def as_tensors(a: Any, b: Any) -> tuple[Tensor, Tensor]:
-    """Make tensors of the two operands of an operation. Chapter 03."""
-    return as_tensor(a, b), as_tensor(b, a)
-
-# %% ../notebooks/03_build_a_tape.ipynb #sums
-def add(a: Any, b: Any) -> Tensor:
-    """Return a + b, with broadcasting. Chapter 03."""
-    a, b = as_tensors(a, b)
-    return apply(np.add, (a, lambda bar: bar), (b, lambda bar: bar))
-
-
-def subtract(a: Any, b: Any) -> Tensor:
-    """Return a - b, with broadcasting. Chapter 03."""
-    a, b = as_tensors(a, b)
-    return apply(np.subtract, (a, lambda bar: bar), (b, lambda bar: -bar))
-
-
-def negative(x: Any) -> Tensor:
-    """Return -x. Chapter 03."""
-    return apply(np.negative, (as_tensor(x), lambda bar: -bar))
+def as_tensors(values: tuple) -> tuple[Tensor, ...]:
+    """Make tensors of the inputs of an operation, one or two. Chapter 03."""
+    return tuple(as_tensor(x, partner) for x, partner in zip(values, values[::-1]))
 
 # %% ../notebooks/03_build_a_tape.ipynb #products
-def multiply(a: Any, b: Any) -> Tensor:
-    """Return a · b, element by element, with broadcasting. Chapter 03."""
-    a, b = as_tensors(a, b)
-    return apply(np.multiply, (a, lambda bar: bar * b), (b, lambda bar: bar * a))
+multiply = Operation("multiply", np.multiply,
+    lambda bar, y, a, b: bar * b, lambda bar, y, a, b: bar * a)
+divide = Operation("divide", np.divide,
+    lambda bar, y, a, b: bar / b, lambda bar, y, a, b: -bar * y / b)
 
+# %% ../notebooks/03_build_a_tape.ipynb #sums
+add = Operation("add", np.add, lambda bar, y, a, b: bar, lambda bar, y, a, b: bar)
+subtract = Operation("subtract", np.subtract, lambda bar, y, a, b: bar, lambda bar, y, a, b: -bar)
+negative = Operation("negative", np.negative, lambda bar, y, x: -bar)
 
-def divide(a: Any, b: Any) -> Tensor:
-    """Return a / b, element by element, with broadcasting. Chapter 03."""
-    a, b = as_tensors(a, b)
-    y = apply(np.divide, (a, lambda bar: bar / b), (b, lambda bar: -bar * y / b))
-    return y
-
-# %% ../notebooks/03_build_a_tape.ipynb #operators
-def overload(operator: str, function: Callable[[Any, Any], Tensor]) -> None:
-    """Let a Python operator between tensors, or tensor and array, call `function`. Chapter 03."""
-    setattr(Tensor, f"__{operator}__", function)
-    setattr(Tensor, f"__r{operator}__", lambda self, other: function(other, self))
-
-
-overload("add", add)
-overload("sub", subtract)
-overload("mul", multiply)
-overload("truediv", divide)
-Tensor.__neg__ = negative
-
-# %% ../notebooks/03_build_a_tape.ipynb #reduce-sum
-Axes = int | Sequence[int] | None  # None: all of them
-
-
-def reshape(x: Any, shape: Sequence[int]) -> Tensor:
-    """Return the elements of x, in their order, in a new shape. Chapter 03."""
-    x = as_tensor(x)
-    edge = x, lambda bar: reshape(bar, x.shape)
-    return apply(lambda array: array.reshape(shape), edge, name="reshape")
-
-
-def reduce_sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return the sum of x over the given axes, or over all. Chapter 03."""
-    x = as_tensor(x)
-    axes = tuple(range(x.ndim)) if axis is None else axis
-    edge = x, lambda bar: reshape(bar, kept) * np.ones_like(x.value)
-    y = apply(lambda array: np.sum(array, axes, keepdims=keepdims), edge, name="reduce_sum")
-    kept = y.shape if keepdims else np.expand_dims(y.value, axes).shape
-    return y
-
-# %% ../notebooks/03_build_a_tape.ipynb #sum-to
-def sum_to(bar: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Undo broadcasting from `shape`: sum over the axes along which it repeated. Chapter 03."""
-    if bar.shape == shape:
-        return bar
-    new = bar.ndim - len(shape)  # axes that broadcasting put in front
-    repeated = [i for i, n in enumerate(bar.shape) if i < new or (shape[i - new] == 1 and n != 1)]
-    return reshape(reduce_sum(bar, tuple(repeated)), shape)
-
-# %% ../notebooks/03_build_a_tape.ipynb #reverse-sweep
-def reverse_sweep(
-    operations: Sequence[Operation], tracked: dict[int, Tensor], target: Tensor, seed: Tensor
-) -> dict[int, Tensor]:
-    """Return the adjoint of each tracked tensor that leads to `target`, by id. Chapter 03."""
-    adjoints = {id(target): seed}
-    for operation in reversed(operations):
-        bar = adjoints.get(id(operation.output))
-        if bar is None:  # doesn't lead to the target
-            continue
-        for tensor, vjp in zip(operation.inputs, operation.vjps):
-            if id(tensor) in tracked:
-                share = sum_to(vjp(bar), tensor.shape)
-                known = adjoints.get(id(tensor))
-                adjoints[id(tensor)] = share if known is None else known + share
-    return adjoints
-
-# %% ../notebooks/03_build_a_tape.ipynb #tape
-class Tape:
-    """Records operations inside its `with` block, for one call of `gradient`. Chapter 03.
-
-    Parameters
-    ----------
-    persistent : bool
-        Keep the record after the first call of `gradient`, for more calls.
-    """
+# %% ../notebooks/03_build_a_tape.ipynb #recorder
+class Recorder:
+    """Takes notes inside its `with` block. Chapter 03."""
 
     def __init__(self, persistent: bool = False):
-        self.persistent = persistent
-        self.operations: list[Operation] = []
+        self.persistent, self.used = persistent, False
+        self.notes: list[Note] = []
         self.tracked: dict[int, Tensor] = {}  # by id; held, so that no id is given away again
-        self.used = False
 
     def __enter__(self) -> "Tape":
         if self in listening:
@@ -241,253 +185,128 @@ class Tape:
     def __exit__(self, *exception: object) -> None:
         listening.remove(self)
 
-    def watch(self, tensor: Tensor) -> None:
-        """Track a tensor that is no variable, and what is computed from it from now on."""
-        require_floats("watch", tensor)
-        self.tracked[id(tensor)] = tensor
+    def watch(self, tensors: Any) -> None:
+        """Track a tensor, or each one of a list, and what is computed from it from now on."""
+        for tensor in leaves(tensors):
+            require_floats("watch", tensor)
+            self.tracked[id(tensor)] = tensor
 
-    def record(self, operation: Operation) -> None:
-        """Note an operation if one of its inputs is a variable or tracked."""
-        for tensor in operation.inputs:
-            if isinstance(tensor, Variable):
-                self.watch(tensor)
-        if any(id(tensor) in self.tracked for tensor in operation.inputs) and not self.used:
-            self.operations.append(operation)
-            self.tracked[id(operation.output)] = operation.output
+    def record(self, note: Note) -> None:
+        """Keep a note if one of the inputs is a variable, or depends on something watched."""
+        for x in note.inputs:
+            if isinstance(x, Variable):
+                self.tracked[id(x)] = x
+        if not self.used and any(id(x) in self.tracked for x in note.inputs):
+            self.notes.append(note)
+            self.tracked[id(note.output)] = note.output
+
+# %% ../notebooks/03_build_a_tape.ipynb #tape
+class Tape(Recorder):
+    """A recorder that walks back, once, or often if it is persistent. Chapter 03."""
 
     def gradient(self, target: Tensor, sources: Any, output_gradients: Any = None) -> Any:
-        """Differentiate `target` with respect to `sources`.
+        """Return the derivative of `target` by each source, in the structure of `sources`.
 
-        Parameters
-        ----------
-        target : Tensor
-            Computed inside the `with` block; of a shape other than () its elements are summed.
-        sources : Tensor, or a list, tuple or dict of them, nested at will
-        output_gradients : array of the target's shape
-            The adjoint to start with, in place of ones.
-
-        Returns
-        -------
-        Tensor or None, in the structure of `sources`
-            None where the target doesn't depend on the source.
-
-        Raises
-        ------
-        TapeError
-            A second call on a tape that is not persistent; a target that is not on the tape; a
-            source that is no tensor; output gradients of another shape than the target.
+        None where the target doesn't depend on it. The elements of a target that is no number are
+        summed, with the weights `output_gradients` if given.
         """
         if self.used:
             raise TapeError("this tape was used up by its first call. Use Tape(persistent=True).")
-        map_leaves(lambda tensor: require_floats("gradient", tensor), [target, sources])
-        if id(target) not in self.tracked:
-            why = "Compute it inside the with block, from variables or watched tensors."
-            raise TapeError(f"gradient: the target is not on this tape. {why}")
+        for tensor in [target, *leaves(sources)]:
+            require_floats("gradient", tensor)
         seed = np.ones_like(target.value) if output_gradients is None else output_gradients
-        if not isinstance(seed, Tensor):
-            seed = Tensor(np.array(seed, target.dtype))
+        seed = seed if isinstance(seed, Tensor) else Tensor(np.array(seed, target.dtype))
         if seed.shape != target.shape:
             raise TapeError(f"output_gradients: {seed.shape} is no match for {target.shape}.")
         self.used = not self.persistent
-        adjoints = reverse_sweep(self.operations, self.tracked, target, seed)
+        kept = set(map(id, leaves(sources)))
+        adjoints = reverse_sweep(self.notes, self.tracked, target, seed, kept)
         if self.used:
-            self.operations, self.tracked = [], {}
+            self.notes, self.tracked = [], {}
         return map_leaves(lambda source: adjoints.get(id(source)), sources)
 
-# %% ../notebooks/03_build_a_tape.ipynb #structures
-def map_leaves(function: Callable, structure: Any) -> Any:
-    """Apply a function to each leaf of nested lists, tuples and dicts. Chapter 03."""
-    if isinstance(structure, dict):
-        return {key: map_leaves(function, part) for key, part in structure.items()}
-    if isinstance(structure, list | tuple):
-        parts = [map_leaves(function, part) for part in structure]
-        named = hasattr(structure, "_fields")  # a named tuple takes its parts one by one
-        return type(structure)(*parts) if named else type(structure)(parts)
-    return function(structure)
+# %% ../notebooks/03_build_a_tape.ipynb #reverse-sweep
+def reverse_sweep(notes, tracked, target, seed, kept) -> dict[int, Tensor]:
+    """Return the adjoints of the tensors whose ids are kept. Chapter 03."""
+    adjoints = {id(target): seed}
+    for operation, inputs, options, output in reversed(notes):
+        known = adjoints.get if id(output) in kept else adjoints.pop
+        bar = known(id(output), None)
+        if bar is None:  # the target doesn't depend on it
+            continue
+        for x, pull_back in zip(inputs, operation.pull_backs):
+            if id(x) in tracked:
+                share = sum_to(pull_back(bar, output, *inputs, *options), x.shape)
+                adjoints[id(x)] = adjoints[id(x)] + share if id(x) in adjoints else share
+    return adjoints
 
-# %% ../notebooks/03_build_a_tape.ipynb #gradient-check
-class GradientCheck(NamedTuple):
-    """The element where a tape and central differences disagree most. Chapter 03."""
-
-    ok: bool
-    error: float  # relative
-    input: int  # counted from 0
-    index: tuple[int, ...]
-    from_tape: float
-    from_differences: float
-    tolerance: float
-
-    def __str__(self) -> str:
-        if self.ok:
-            return f"right: every element agrees with central differences to {self.tolerance:.0e}"
-        place = f"input {self.input}, element {tuple(map(int, self.index))}"
-        values = f"the tape says {self.from_tape:.4g}, differences say {self.from_differences:.4g}"
-        return f"WRONG: at {place} {values}"
-
-# %% ../notebooks/03_build_a_tape.ipynb #check-gradients
-def check_gradients(
-    f: Callable,
-    inputs: Sequence[Any],
-    tape: Callable = Tape,
-    variable: Callable = Variable,
-    tolerance: float = 1e-6,
-) -> GradientCheck:
-    """Compare the gradients of a tape with central differences, in float64. Chapter 03.
-
-    Parameters
-    ----------
-    f : callable
-        Takes as many variables as there are inputs, returns one tensor of any shape. It must be
-        smooth around the inputs: at a kink, as relu's at 0, differences see both sides.
-    inputs : sequence of arrays
-    tape, variable : classes
-        This module's, or ``tf.GradientTape`` and ``tf.Variable``.
-    tolerance : float
-        The largest relative error that is called right.
-    """
-    inputs = [np.array(x, "float64") for x in inputs]
-    variables = [variable(x) for x in inputs]
-    with tape() as recording:
-        outputs = f(*variables)
-    weights = np.random.default_rng(0).uniform(1, 2, outputs.numpy().shape)
-    gradients = recording.gradient(outputs, variables, output_gradients=weights)
-    size = abs(weights * outputs.numpy()).sum()
-    checks = []
-    for number, gradient in enumerate(gradients):
-
-        def weighted_sum(x, number=number):
-            moved = [*inputs[:number], x, *inputs[number + 1 :]]
-            return np.sum(weights * f(*map(variable, moved)).numpy())
-
-        expected = np.asarray(central_difference(weighted_sum, inputs[number]))
-        found = np.zeros_like(expected) if gradient is None else dense(gradient, expected.shape)
-        unit = max(abs(expected).max(initial=0) + size, np.finfo("float64").tiny)
-        errors = abs(found - expected) / unit
-        index = np.unravel_index(errors.argmax(), errors.shape) if errors.size else ()
-        error = float(errors[index]) if errors.size else 0.0
-        sides = (float(found[index]), float(expected[index])) if errors.size else (0.0, 0.0)
-        checks.append(GradientCheck(error <= tolerance, error, number, index, *sides, tolerance))
-    return max(checks, key=lambda check: np.inf if np.isnan(check.error) else check.error)
+# %% ../notebooks/03_build_a_tape.ipynb #reduce-sum
+reshape = Operation("reshape", np.reshape, lambda bar, y, x, shape: reshape(bar, x.shape))
+axis_sum = Operation("reduce_sum", lambda x, axis: np.sum(x, axis, keepdims=True),
+    lambda bar, y, x, axis: bar * np.ones_like(x.value))
 
 
-def dense(gradient: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a gradient as an array; TensorFlow's are sparse after a lookup. Chapter 03.
+Axes = int | Sequence[int] | None  # None: all of them
 
-    Raises
-    ------
-    TapeError
-        The gradient has another shape than its source.
-    """
-    if hasattr(gradient, "indices"):
-        array = np.zeros(shape)
-        np.add.at(array, gradient.indices.numpy(), gradient.values.numpy())
-        return array
-    if gradient.numpy().shape != shape:
-        problem = f"the gradient has the shape {gradient.numpy().shape}, its source {shape}"
-        raise TapeError(f"check_gradients: {problem}.")
-    return gradient.numpy()
+
+def reduce_sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Return the sum of x over the given axes, or over all. Chapter 03."""
+    y = axis_sum(x, axis)
+    return y if keepdims else reshape(y, y.value.squeeze(axis).shape)
+
+# %% ../notebooks/03_build_a_tape.ipynb #sum-to
+def sum_to(bar: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Undo broadcasting from `shape`: sum over the axes along which it repeated. Chapter 03."""
+    if bar.shape == shape:
+        return bar
+    new = bar.ndim - len(shape)  # axes that broadcasting put in front
+    repeated = [i for i, n in enumerate(bar.shape) if i < new or (shape[i - new] == 1 and n != 1)]
+    return reshape(axis_sum(bar, tuple(repeated)), shape)
 
 # %% ../notebooks/03_build_a_tape.ipynb #functions
-def exp(x: Any) -> Tensor:
-    """Return e to the power of x, element by element. Chapter 03."""
-    y = apply(np.exp, (as_tensor(x), lambda bar: bar * y))
-    return y
+exp = Operation("exp", np.exp, lambda bar, y, x: bar * y)
+log = Operation("log", np.log, lambda bar, y, x: bar / x)
 
-
-def log(x: Any) -> Tensor:
-    """Return the natural logarithm of x, element by element. Chapter 03."""
-    x = as_tensor(x)
-    return apply(np.log, (x, lambda bar: bar / x))
-
-
-def tanh(x: Any) -> Tensor:
-    """Return the hyperbolic tangent of x, element by element. Chapter 03."""
-    y = apply(np.tanh, (as_tensor(x), lambda bar: bar * (1 - y * y)))
-    return y
-
-
-def sigmoid(x: Any) -> Tensor:
-    """Return 1 / (1 + e^-x), element by element. Chapter 03."""
-    y = apply(expit, (as_tensor(x), lambda bar: bar * y * (1 - y)), name="sigmoid")
-    return y
+# %% ../notebooks/03_build_a_tape.ipynb #sines
+sin = Operation("sin", np.sin, lambda bar, y, x: bar * cos(x))
+cos = Operation("cos", np.cos, lambda bar, y, x: -bar * sin(x))
+tanh = Operation("tanh", np.tanh, lambda bar, y, x: bar * (1 - y * y))
+sigmoid = Operation("sigmoid", expit, lambda bar, y, x: bar * y * (1 - y))
 
 # %% ../notebooks/03_build_a_tape.ipynb #relu
-def relu(x: Any) -> Tensor:
-    """Return x where it is positive, else 0. Chapter 03."""
-    x = as_tensor(x)
-    edge = x, lambda bar: bar * (x.value > 0)
-    return apply(lambda array: np.maximum(array, 0), edge, name="relu")
+relu = Operation("relu", lambda x: np.maximum(x, 0), lambda bar, y, x: bar * (x > 0))
+maximum = Operation("maximum", np.maximum,
+    lambda bar, y, a, b: bar * (a >= b), lambda bar, y, a, b: bar * (a < b))
 
 # %% ../notebooks/03_build_a_tape.ipynb #power
-def power(a: Any, b: Any) -> Tensor:
-    """Return a to the power of b, element by element; a > 0 where b is tracked. Chapter 03."""
-    a, b = as_tensors(a, b)
-    edges = (a, lambda bar: bar * b * a ** (b - 1)), (b, lambda bar: bar * y * log(a))
-    y = apply(np.power, *edges)
-    return y
-
-
-overload("pow", power)
-
-# %% ../notebooks/03_build_a_tape.ipynb #maximum
-def maximum(a: Any, b: Any) -> Tensor:
-    """Return the larger of a and b, element by element. Chapter 03."""
-    a, b = as_tensors(a, b)
-    first = a, lambda bar: bar * (a.value >= b.value)
-    second = b, lambda bar: bar * (a.value < b.value)
-    return apply(np.maximum, first, second)
+power = Operation("power", np.power,
+    lambda bar, y, a, b: bar * b * a ** (b - 1), lambda bar, y, a, b: bar * y * log(a))
 
 # %% ../notebooks/03_build_a_tape.ipynb #transpose
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
-    """Return x with its axes in another order, by default reversed. Chapter 03."""
-    x = as_tensor(x)
-    back = None if axes is None else np.argsort([axis % x.ndim for axis in axes])
-    edge = x, lambda bar: transpose(bar, back)
-    return apply(lambda array: array.transpose(axes), edge, name="transpose")
+def transpose_back(bar: Tensor, y: Tensor, x: Tensor, axes: Any = None) -> Tensor:
+    """Put the axes back in their order. Chapter 03."""
+    return transpose(bar, None if axes is None else np.argsort([axis % x.ndim for axis in axes]))
+
+
+transpose = Operation("transpose", np.transpose, transpose_back)
 
 # %% ../notebooks/03_build_a_tape.ipynb #getitem
-def getitem(x: Any, index: Any) -> Tensor:
-    """Return x[index], for any index that NumPy knows. Chapter 03."""
-    x = as_tensor(x)
-    edge = x, lambda bar: scatter(bar, index, x.shape)
-    return apply(lambda array: array[index], edge, name="getitem")
+getitem = Operation("getitem", operator.getitem,
+    lambda bar, y, x, index: scatter(bar, index, x.shape))
+
+# %% ../notebooks/03_build_a_tape.ipynb #scatter
+def place(values: np.ndarray, index: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return zeros of a shape with values added at an index. Chapter 03."""
+    array = np.zeros(shape, values.dtype)
+    np.add.at(array, index, values)
+    return array
 
 
-def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Tensor:
-    """Return zeros of a shape with the elements of x added at an index. Chapter 03."""
+scatter = Operation("scatter", place, lambda bar, y, x, index, shape: getitem(bar, index))
 
-    def place(values):
-        array = np.zeros(shape, values.dtype)
-        np.add.at(array, index, values)
-        return array
-
-    return apply(place, (as_tensor(x), lambda bar: getitem(bar, index)), name="scatter")
-
-
-Tensor.__getitem__ = getitem
-Tensor.__len__ = lambda self: len(self.value)
-Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
-Tensor.__bool__ = lambda self: bool(self.value)  # Python would take the length's
-
-# %% ../notebooks/03_build_a_tape.ipynb #mean
-def reduce_mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Return the mean of x over the given axes, or over all. Chapter 03."""
-    x = as_tensor(x)
-    total = reduce_sum(x, axis, keepdims)
-    return total / (x.value.size // max(total.value.size, 1))
-
-# %% ../notebooks/03_build_a_tape.ipynb #matmul
-def matmul(a: Any, b: Any) -> Tensor:
-    """Return the matrix product a @ b, for vectors, matrices and stacks of them. Chapter 03."""
-    a, b = as_tensors(a, b)
-    if 0 in (a.ndim, b.ndim) or a.shape[-1] != b.shape[-min(2, b.ndim)]:
-        raise TapeError(f"matmul can't take the shapes {a.shape} and {b.shape}.")
-    if b.ndim == 1:
-        return matmul(a, reshape(b, (-1, 1)))[..., 0]
-    if a.ndim == 1:
-        return matmul(reshape(a, (1, -1)), b)[..., 0, :]
-    edges = (a, lambda bar: bar @ matrix_transpose(b)), (b, lambda bar: matrix_transpose(a) @ bar)
-    return apply(np.matmul, *edges)
+# %% ../notebooks/03_build_a_tape.ipynb #matrix-product
+matrix_product = Operation("matmul", np.matmul,
+    lambda bar, y, a, b: bar @ matrix_transpose(b), lambda bar, y, a, b: matrix_transpose(a) @ bar)
 
 
 def matrix_transpose(x: Tensor) -> Tensor:
@@ -495,8 +314,23 @@ def matrix_transpose(x: Tensor) -> Tensor:
     *stack, rows, columns = range(x.ndim)
     return transpose(x, (*stack, columns, rows))
 
+# %% ../notebooks/03_build_a_tape.ipynb #matmul
+def matmul(a: Any, b: Any) -> Tensor:
+    """Return the matrix product a @ b, for vectors, matrices and stacks of them. Chapter 03."""
+    a, b = as_tensors((a, b))
+    if 0 in (a.ndim, b.ndim) or a.shape[-1] != b.shape[-min(2, b.ndim)]:
+        raise TapeError(f"matmul can't take the shapes {a.shape} and {b.shape}.")
+    if b.ndim == 1:
+        return matmul(a, reshape(b, (-1, 1)))[..., 0]
+    if a.ndim == 1:
+        return matmul(reshape(a, (1, -1)), b)[..., 0, :]
+    return matrix_product(a, b)
 
-overload("matmul", matmul)
+# %% ../notebooks/03_build_a_tape.ipynb #mean
+def reduce_mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Return the mean of x over the given axes, or over all. Chapter 03."""
+    y = reduce_sum(x, axis, keepdims)
+    return y / (np.size(array_of(x)) // max(y.value.size, 1))
 
 # %% ../notebooks/03_build_a_tape.ipynb #softmax
 def softmax(logits: Any) -> Tensor:
@@ -505,79 +339,32 @@ def softmax(logits: Any) -> Tensor:
     powers = exp(logits - logits.value.max(-1, keepdims=True))
     return powers / reduce_sum(powers, -1, keepdims=True)
 
+# %% ../notebooks/03_build_a_tape.ipynb #losses
+def losses(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return log(Σ exp z) - z[label] along the last axis. Chapter 03."""
+    z = z - z.max(-1, keepdims=True)
+    chosen = np.take_along_axis(z, labels[..., None], -1)[..., 0]
+    return np.log(np.exp(z).sum(-1)) - chosen
+
+# %% ../notebooks/03_build_a_tape.ipynb #losses-back
+def losses_back(bar: Tensor, y: Tensor, z: Tensor, labels: np.ndarray) -> Tensor:
+    """Pull back through `losses`: probability minus truth. Chapter 03."""
+    return bar[..., None] * (softmax(z) - np.eye(z.shape[-1], dtype=z.dtype)[labels])
+
+
+cross_entropy = Operation("softmax_cross_entropy", losses, losses_back)
+
 # %% ../notebooks/03_build_a_tape.ipynb #cross-entropy
 def softmax_cross_entropy(labels: Any, logits: Any) -> Tensor:
-    """Return each example's loss: labels (n,), integers; logits (n, classes). Chapter 03.
-
-    Raises
-    ------
-    TapeError
-        A label is not an integer from 0 to classes - 1, or there isn't one for each example.
-    """
+    """Return each example's loss: labels (n,), integers; logits (n, classes). Chapter 03."""
     labels, logits = np.array(labels), as_tensor(logits)
-    if logits.ndim == 0 or labels.shape != logits.shape[:-1]:
-        raise TapeError(f"cross-entropy: labels {labels.shape} don't fit logits {logits.shape}.")
-    classes = logits.shape[-1]
-    if labels.dtype.kind not in "iu" or not np.all((0 <= labels) & (labels < classes)):
-        raise TapeError(f"cross-entropy: labels must be integers from 0 to {classes - 1}.")
+    require_labels(labels, logits.shape)
+    return cross_entropy(logits, labels)
 
-    one_hot = np.eye(classes, dtype=logits.dtype)[labels]
+# %% ../notebooks/03_build_a_tape.ipynb #check-gradients
+def check_gradients(f, inputs, tape=Tape, variable=Variable, tolerance=1e-6) -> GradientCheck:
+    """Compare first and second derivatives of a tape with differences, in float64. Chapter 03.
 
-    def losses(z):
-        z = z - z.max(-1, keepdims=True)
-        chosen = np.take_along_axis(z, labels[..., None], -1)[..., 0]
-        return np.log(np.exp(z).sum(-1)) - chosen
-
-    edge = logits, lambda bar: bar[..., None] * (softmax(logits) - one_hot)
-    return apply(losses, edge, name="softmax_cross_entropy")
-
-# %% ../notebooks/03_build_a_tape.ipynb #to-graph
-def tape_to_graph(tape: Tape, target: Tensor, names: dict[str, Tensor]) -> list[Node]:
-    """Turn the record of a persistent tape into nodes for `draw_graph`. Chapter 03.
-
-    Parameters
-    ----------
-    tape : Tape
-        Persistent, since it is asked for the adjoints.
-    target : Tensor
-        What the adjoints are of.
-    names : dict
-        Names for tensors that shall not be called v1, v2, ...
-
-    Raises
-    ------
-    TapeError
-        The tape is not persistent, or the target is not on it.
+    `f` takes a variable for each input, and returns one tensor. The tape may be TensorFlow's.
     """
-    if not tape.persistent:
-        raise TapeError("tape_to_graph: a persistent tape is needed.")
-    labels = {id(tensor): name for name, tensor in names.items()}
-    unused = (name for i in itertools.count(1) if (name := f"v{i}") not in names)
-    tensors = list(tape.tracked.values())
-    adjoints = dict(zip(map(id, tensors), tape.gradient(target, tensors)))
-    nodes: dict[str, Node] = {}
-
-    def name_of(tensor: Tensor) -> str:
-        if id(tensor) not in labels:
-            labels[id(tensor)] = next(unused)
-        name = labels[id(tensor)]
-        if name not in nodes:
-            adjoint = adjoints.get(id(tensor))
-            adjoint = None if adjoint is None else adjoint.numpy()
-            nodes[name] = Node(name, value=tensor.numpy(), adjoint=adjoint)
-        return name
-
-    for operation in tape.operations:
-        if operation.name == "read":
-            labels[id(operation.output)] = name_of(operation.inputs[0])
-            continue
-        parents = tuple(map(name_of, operation.inputs))
-        node = nodes[name_of(operation.output)]
-        node.operation, node.parents = operation.name, parents
-        if operation.output.shape == ():
-            one = Tensor(np.ones((), operation.output.dtype))
-            node.partials = tuple(
-                vjp(one).numpy() if id(tensor) in tape.tracked else None
-                for tensor, vjp in zip(operation.inputs, operation.vjps)
-            )
-    return list(nodes.values())
+    return compare_with_differences(f, inputs, tape, variable, tolerance)

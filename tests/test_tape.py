@@ -3,6 +3,7 @@
 import ast
 import io
 import operator
+import re
 import tokenize
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from hypothesis.extra import numpy as hnp
 
 from tapecourse import differentiation, tape
 from tapecourse.differentiation import as_dual, dual_gradient
-from tapecourse.tape import Tape, TapeError, Tensor, Variable, check_gradients, tape_to_graph
+from tapecourse.support.gradient_check import slope_and_doubt
+from tapecourse.tape import Operation, Tape, TapeError, Tensor, Variable, check_gradients
 
 # --- random programs: a list of steps, and who can run them
 
@@ -46,6 +48,8 @@ OPERATIONS = {  # ours, TensorFlow's; both take the operands, then the options
     "maximum": (tape.maximum, tf.maximum),
     "negative": (tape.negative, tf.negative),
     "exp": (tape.exp, tf.exp),
+    "sin": (tape.sin, tf.sin),
+    "cos": (tape.cos, tf.cos),
     "log": (tape.log, tf.math.log),
     "tanh": (tape.tanh, tf.tanh),
     "sigmoid": (tape.sigmoid, tf.sigmoid),
@@ -78,6 +82,8 @@ DUAL = {
     "power": operator.pow,
     "negative": operator.neg,
     "exp": np.exp,
+    "sin": np.sin,
+    "cos": np.cos,
     "log": np.log,
     "relu": differentiation.relu,
     "x + number": operator.add,
@@ -357,7 +363,7 @@ def assert_equal(ours: list, theirs: list, tolerance: float, largest: float = 0.
 
 BOTH = [(Tape, OURS), (tf.GradientTape, TENSORFLOW)]
 SEEN = Counter()  # what the random programs had in them, where a gradient passed
-LEAST = 20 if THOROUGH else 3  # programs that must have had each thing in them
+LEAST = 20 if THOROUGH else 1  # programs that must have had each thing in them
 
 
 def values_and_gradients(steps: list[Step], library: int) -> tuple[list, list]:
@@ -373,7 +379,7 @@ def values_and_gradients(steps: list[Step], library: int) -> tuple[list, list]:
     return [value.numpy() for value in values], [array_of(gradient) for gradient in gradients]
 
 
-@examples(quick=1500, thorough=3000)
+@examples(quick=700, thorough=3000)
 @given(programs())
 def test_random_programs(steps):
     """1e-10 is far above rounding, some 1e-15, and far below what any wrong formula does."""
@@ -450,7 +456,7 @@ FEATURES = [
 def test_random_programs_cover_everything():
     if not SEEN:  # this test was selected alone
         test_random_programs()
-    assert SEEN["program"] >= 1500
+    assert SEEN["program"] >= (3000 if THOROUGH else 700)
     assert [feature for feature in FEATURES if SEEN[feature] < LEAST] == []
 
 
@@ -497,7 +503,7 @@ def second_gradients(steps: list[Step], library: int) -> tuple[list, list]:
 BENT = Counter()  # as SEEN
 
 
-@examples(quick=150, thorough=800)
+@examples(quick=150, thorough=3000)
 @given(programs())
 def test_second_derivatives(steps):
     """1e-9, since a second derivative adds some ten times as many terms as a first."""
@@ -513,7 +519,7 @@ def test_second_derivatives(steps):
 def test_second_derivatives_cover_everything():
     if not BENT:
         test_second_derivatives()
-    assert BENT["program"] >= 100
+    assert BENT["program"] >= (2500 if THOROUGH else 100)
     assert [operation for operation in OPERATIONS if BENT[operation] < LEAST] == []
 
 
@@ -592,10 +598,8 @@ CASES = {  # for each primitive operation a function that uses it, and inputs
     "negative": (tape.negative, [MATRIX]),
     "power": (tape.power, [MATRIX, ROW]),
     "maximum": (tape.maximum, [MATRIX, ROW]),
-    "exp": (tape.exp, [MATRIX]),
-    "log": (tape.log, [MATRIX]),
-    "tanh": (tape.tanh, [MATRIX]),
-    "sigmoid": (tape.sigmoid, [MATRIX]),
+    **{name: (getattr(tape, name), [MATRIX]) for name in ("exp", "log", "tanh", "sigmoid")},
+    **{name: (getattr(tape, name), [MATRIX]) for name in ("sin", "cos")},
     "relu": (tape.relu, [MATRIX - 1.5]),
     "reshape": (lambda x: tape.reshape(x, (3, 2)), [MATRIX]),
     "reduce_sum": (lambda x: tape.reduce_sum(x, 1), [MATRIX]),
@@ -616,14 +620,11 @@ WRONG = {
 }
 
 
+PRIMITIVES = {each.name: each for each in vars(tape).values() if isinstance(each, Operation)}
+
+
 def test_every_primitive_operation_has_a_case():
-    source = (ROOT / "tapecourse" / "tape.py").read_text()
-    names = set()
-    for call in ast.walk(ast.parse(source)):
-        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "apply":
-            given_names = [word.value.value for word in call.keywords if word.arg == "name"]
-            names.add(given_names[0] if given_names else call.args[0].attr)
-    assert names == set(CASES)
+    assert set(PRIMITIVES) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -631,7 +632,7 @@ def test_a_case_uses_its_operation_on_its_inputs(name):
     function, inputs = CASES[name]
     with Tape() as recording:
         function(*map(Variable, inputs))
-    found = [operation for operation in recording.operations if operation.name == name]
+    found = [note for note in recording.notes if note.operation.name == name]
     assert len(found[0].inputs) == len(inputs)
 
 
@@ -645,16 +646,10 @@ def test_checker_calls_right_what_is_right(name):
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("name, number", EDGES)
 def test_checker_finds_any_broken_pull_back(monkeypatch, name, number, wrong):
-    whole_apply = tape.apply
-
-    def broken_apply(function, *edges, **keywords):
-        if keywords.get("name", function.__name__) == name:
-            edges = list(edges)
-            x, vjp = edges[number]
-            edges[number] = x, lambda bar: WRONG[wrong](vjp(bar))
-        return whole_apply(function, *edges, **keywords)
-
-    monkeypatch.setattr(tape, "apply", broken_apply)
+    pull_backs = list(PRIMITIVES[name].pull_backs)
+    whole = pull_backs[number]
+    pull_backs[number] = lambda *arguments: WRONG[wrong](whole(*arguments))
+    monkeypatch.setattr(PRIMITIVES[name], "pull_backs", pull_backs)
     check = check_gradients(*CASES[name])
     assert not check.ok and check.error > check.tolerance
     assert check.input == number
@@ -771,6 +766,88 @@ def test_checker_calls_nan_wrong():
     assert not check_gradients(nan_behind, [ROW], tf.GradientTape, tf.Variable).ok
 
 
+# --- the checker: what a review found it to miss, and what it can't find
+
+
+def operation(function: Callable, *pull_backs: Callable) -> Operation:
+    return Operation("mine", function, *pull_backs)
+
+
+TANH_IN_NUMPY = operation(np.tanh, lambda bar, y, x: bar * (1 - y.value**2))
+MISSED = {
+    "1.5 times, beside 1e7": (
+        operation(lambda x: x**2 + 1e7, lambda bar, y, x: bar * 3 * x),
+        operation(lambda x: x**2 + 1e7, lambda bar, y, x: bar * 2 * x),
+    ),
+    "a sign, beside a derivative of 1e7": (
+        operation(lambda x: x * [1e7, 1, 1], lambda bar, y, x: bar * [1e7, -1, 1]),
+        operation(lambda x: x * [1e7, 1, 1], lambda bar, y, x: bar * [1e7, 1, 1]),
+    ),
+    "relu from -0.1 on": (
+        operation(tape.relu.function, lambda bar, y, x: bar * (x.value > -0.1)),
+        tape.relu,
+    ),
+    "a second derivative": (
+        lambda x: TANH_IN_NUMPY(x * x),
+        lambda x: tape.tanh(x * x),
+    ),
+    "tiny values": (
+        operation(lambda x: 1e-12 * np.sin(x), lambda bar, y, x: -1e-12 * bar * tape.cos(x)),
+        operation(lambda x: 1e-12 * np.sin(x), lambda bar, y, x: 1e-12 * bar * tape.cos(x)),
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("what", MISSED)
+def test_checker_finds_small_faults_and_accepts_what_is_right(what, seed):
+    wrong, right = MISSED[what]
+    inputs = [np.random.default_rng(seed).normal(size=3)]
+    assert not check_gradients(wrong, inputs).ok
+    check = check_gradients(right, inputs)
+    assert check.ok, str(check)
+
+
+def test_checker_says_at_which_point_and_of_which_order():
+    second = str(check_gradients(MISSED["a second derivative"][0], [ROW]))
+    assert "(second derivative) the tape says" in second
+    assert "of the inputs times " in str(check_gradients(MISSED["relu from -0.1 on"][0], [ROW]))
+
+
+def test_checker_accepts_any_slope_between_those_of_a_kink():
+    for x in (0.0, 1e-4, -1e-4):
+        assert check_gradients(tape.relu, [np.full(3, x)]).ok
+    assert check_gradients(tape.maximum, [ROW, ROW]).ok
+
+
+@given(st.floats(-2.5, 2.5), st.floats(-3, 3), st.floats(-3, 3))
+def test_the_doubt_covers_a_kink(place, left, right):
+    """A kink anywhere within 2.5 h: the slope at 0 is off by no more than the doubt."""
+    h = 1e-3
+
+    def broken_line(x):
+        return (right if x > place * h else left) * (x - place * h)
+
+    slope, doubt = slope_and_doubt(broken_line, h)
+    assert abs(slope - (right if place < 0 else left)) <= doubt + 1e-9
+
+
+def test_checker_leaves_out_points_where_a_function_is_not_defined():
+    assert check_gradients(tape.log, [ROW]).ok
+    assert not check_gradients(tape.log, [-ROW]).ok  # at the inputs themselves it must be
+
+
+def test_what_the_checker_cannot_find():
+    """A fault beyond the points where it asks; the chapter says so."""
+    clip = operation(lambda x: np.clip(x, 0, 6), lambda bar, y, x: bar * (x.value > 0))
+    assert check_gradients(clip, [ROW]).ok and not check_gradients(clip, [10 * ROW]).ok
+
+
+def test_checker_weighs_a_single_number_with_1():
+    check = check_gradients(operation(np.sin, lambda bar, y, x: 2 * bar * tape.cos(x)), [1.0])
+    assert check.from_tape == pytest.approx(2 * np.cos(1.0), rel=1e-12)
+
+
 # --- it behaves as TensorFlow's tape: each test runs with both
 
 LIBRARIES = {
@@ -778,14 +855,14 @@ LIBRARIES = {
         Tape=Tape,
         Variable=Variable,
         constant=Tensor,
-        **{name: OURS[name] for name in ("reduce_sum", "maximum", "relu")},
+        **{name: OURS[name] for name in ("reduce_sum", "maximum", "relu", "exp", "sin")},
         cross_entropy=OURS["softmax_cross_entropy"],
     ),
     "tensorflow": SimpleNamespace(
         Tape=tf.GradientTape,
         Variable=tf.Variable,
         constant=tf.constant,
-        **{name: TENSORFLOW[name] for name in ("reduce_sum", "maximum", "relu")},
+        **{name: TENSORFLOW[name] for name in ("reduce_sum", "maximum", "relu", "exp", "sin")},
         cross_entropy=TENSORFLOW["softmax_cross_entropy"],
     ),
 }
@@ -935,10 +1012,64 @@ def test_a_tape_stops_when_its_block_raises(lib):
         raise KeyError
     z = y * x
     assert recording.gradient(y, x).numpy() == 6
-    if lib.Tape is Tape:  # where TensorFlow's answers None
-        assert tape.listening == []
-        with pytest.raises(TapeError):
-            recording.gradient(z, x)
+    assert recording.gradient(z, x) is None
+
+
+def wave(x, lib):
+    return lib.exp(-(x**2)) * lib.sin(x**2)
+
+
+def newton_root(a, _):
+    """Chapter 01's."""
+    guess = 1.0
+    while True:
+        better = (guess + a / guess) / 2
+        if better - guess < 1e-12 and guess - better < 1e-12:
+            return better
+        guess = better
+
+
+@pytest.mark.parametrize("function", [wave, newton_root])
+def test_programs_of_chapter_01(lib, function):
+    x = [lib.constant(np.float64(0.7))]
+    with lib.Tape() as recording:
+        recording.watch(x)
+        y = function(x[0], lib)
+    slope = differentiation.central_difference(lambda x: float(function(x, np)), 0.7)
+    assert np.array(recording.gradient(y, x)) == pytest.approx([slope], rel=1e-8)
+
+
+def test_comparisons(lib):
+    x = lib.constant([1.0, 2.0, 3.0])
+    for compare in (operator.lt, operator.le, operator.gt, operator.ge):
+        for other in (2.0, lib.constant([2.0, 2.0, 2.0])):
+            expected = compare(np.array([1, 2, 3]), 2).tolist()
+            assert compare(x, other).numpy().tolist() == expected
+    assert lib.constant(1.0) < 2.0 and not lib.constant(1.0) > 2.0 and 2.0 > lib.constant(1.0)
+
+
+def test_a_target_that_depends_on_nothing(lib):
+    x, c = lib.Variable(3.0), lib.constant(1.0)
+    outside = x * x
+    with lib.Tape(persistent=True) as recording:
+        constant = c * c
+    for target in (outside, constant, c):
+        assert recording.gradient(target, {"x": x}) == {"x": None}
+    assert recording.gradient(c, c).numpy() == 1
+
+
+def test_arrays_are_copied(lib):
+    numbers = np.array([1.0, 2.0])
+    x, v = lib.constant(numbers), lib.Variable(numbers)
+    with lib.Tape(persistent=True) as recording:
+        recording.watch(x)
+        y, z = x * x, v * v
+    for array in (numbers, x.numpy(), v.numpy(), y.numpy(), np.asarray(x)):
+        if array.flags.writeable:
+            array[:] = 100.0
+    assert recording.gradient(y, x).numpy().tolist() == [2, 4]
+    assert recording.gradient(z, v).numpy().tolist() == [2, 4]
+    assert y.numpy().tolist() == [1, 4]
 
 
 def test_a_tape_can_go_on_in_a_second_block(lib):
@@ -957,9 +1088,9 @@ def test_only_what_depends_on_something_tracked_is_recorded():
     x, constant = Variable(3.0), Tensor(2.0)
     with Tape() as recording:
         _ = constant * constant + 1.0
-        assert recording.operations == [] and recording.tracked == {}
+        assert recording.notes == [] and recording.tracked == {}
         _ = (constant * constant) * x
-    assert [operation.name for operation in recording.operations] == ["read", "multiply"]
+    assert [note.operation.name for note in recording.notes] == ["read", "multiply"]
 
 
 def test_both_of_two_tapes_record():
@@ -971,12 +1102,23 @@ def test_both_of_two_tapes_record():
     assert [gradient.numpy() for gradient in other.gradient(z, [x, y])] == [2, 3]
 
 
+def test_adjoints_are_forgotten_on_the_way_back():
+    """Only those that were asked for are left; the sweep holds few at a time."""
+    x = Variable(np.ones(2))
+    with Tape(persistent=True) as recording:
+        y = x * 2.0
+        z = tape.exp(y) * y
+    seed = Tensor(np.ones(2))
+    left = tape.reverse_sweep(recording.notes, recording.tracked, z, seed, {id(x)})
+    assert set(left) == {id(x)}
+
+
 def test_the_record_is_dropped_after_the_only_gradient():
     x = Variable(3.0)
     with Tape() as recording:
         y = x * x
     recording.gradient(y, x)
-    assert recording.operations == [] and recording.tracked == {}
+    assert recording.notes == [] and recording.tracked == {}
 
 
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
@@ -1083,15 +1225,6 @@ def test_only_floats_can_be_differentiated(value):
         Tape().watch(Tensor(value))
 
 
-def test_a_target_that_is_not_on_the_tape_is_refused():
-    x = Variable(3.0)
-    with Tape() as recording:
-        pass
-    for target in [x * x, Tensor(1.0)]:
-        with pytest.raises(TapeError, match="the target is not on this tape"):
-            recording.gradient(target, x)
-
-
 @pytest.mark.parametrize("name", BROADCASTING)
 def test_shapes_that_do_not_broadcast_are_named(name):
     with pytest.raises(TapeError, match=rf"^{name} .*\(2, 3\) and \(4,\)"):
@@ -1128,8 +1261,9 @@ def test_what_is_no_tensor_is_refused():
     for source in [3.0, None, [x, np.ones(2)], {"x": "x"}]:
         with pytest.raises(TapeError, match="a Tensor or Variable is needed"):
             recording.gradient(y, source)
-    with pytest.raises(TapeError, match="a Tensor or Variable is needed"):
-        recording.gradient(9.0, x)
+    for target in (9.0, [y, y]):
+        with pytest.raises(TapeError, match="a Tensor or Variable is needed"):
+            recording.gradient(target, x)
     assert recording.gradient(y, x).numpy() == 6  # an error uses no tape up
 
 
@@ -1167,33 +1301,7 @@ def test_a_variable_keeps_its_type_and_its_own_copy():
     assert y.dtype == np.float32 and y.numpy().tolist() == [2, 3]
 
 
-# --- the graph of a tape, and the longest chain
-
-
-def test_the_graph_of_a_tape():
-    w, b, x = Variable([0.5, -1.0]), Variable(0.5), Tensor([2.0, 1.0])
-    with Tape(persistent=True) as recording:
-        z = tape.reduce_sum(w * x) + b
-        cost = z * z
-    nodes = {n.name: n for n in tape_to_graph(recording, cost, {"w": w, "b": b, "cost": cost})}
-    assert {name: (n.operation, n.parents) for name, n in nodes.items()} == {
-        "w": ("", ()),
-        "v1": ("", ()),
-        "v2": ("multiply", ("w", "v1")),
-        "v3": ("reduce_sum", ("v2",)),
-        "b": ("", ()),
-        "v4": ("add", ("v3", "b")),
-        "cost": ("multiply", ("v4", "v4")),
-    }
-    values = {"w": [0.5, -1], "v1": [2, 1], "v2": [1, -1], "v3": 0, "b": 0.5, "v4": 0.5}
-    adjoints = {"w": [2, 1], "v1": None, "v2": [1, 1], "v3": 1, "b": 1, "v4": 1, "cost": 1}
-    assert {name: n.value.tolist() for name, n in nodes.items()} == values | {"cost": 0.25}
-    assert {
-        name: None if n.adjoint is None else n.adjoint.tolist() for name, n in nodes.items()
-    } == adjoints
-    assert [partial.tolist() for partial in nodes["v4"].partials] == [1, 1]
-    assert [partial.tolist() for partial in nodes["cost"].partials] == [0.5, 0.5]
-    assert nodes["v2"].partials == ()  # no numbers, so none to show
+# --- the longest chain
 
 
 def test_a_chain_of_100_000_operations():
@@ -1301,29 +1409,6 @@ def test_checker_refuses_a_gradient_of_another_shape(monkeypatch):
         check_gradients(tape.multiply, [MATRIX, ROW])
 
 
-def test_the_graph_with_a_name_like_its_own():
-    x = Variable(3.0)
-    with Tape(persistent=True) as recording:
-        y = x * 2.0
-    assert len(tape_to_graph(recording, y, {"v1": x})) == 3
-
-
-def test_the_graph_needs_a_persistent_tape():
-    x = Variable(3.0)
-    with Tape() as recording:
-        y = x * x
-    with pytest.raises(TapeError):
-        tape_to_graph(recording, y, {"x": x})
-
-
-@pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_the_graph_of_a_power_of_a_negative_number():
-    x = Variable(-3.0)
-    with Tape(persistent=True) as recording:
-        y = x**2
-    tape_to_graph(recording, y, {"x": x})
-
-
 def test_the_engine_is_small():
     """Code without comments, docstrings, blank lines and nbdev's list of names."""
     source = (ROOT / "tapecourse" / "tape.py").read_text()
@@ -1335,11 +1420,11 @@ def test_the_engine_is_small():
         if token.type not in layout and token.string
         for line in range(token.start[0], token.end[0] + 1)
     }
-    tools = {"GradientCheck", "check_gradients", "tape_to_graph"}
     for node in ast.walk(tree):
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         is_names = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-        if is_docstring or is_names or getattr(node, "name", "") in tools:
+        if is_docstring or is_names:
             lines -= set(range(node.lineno, node.end_lineno + 1))
     print(f"{len(lines)} lines of code")
-    assert 150 <= len(lines) <= 260
+    assert 150 <= len(lines) <= 220
+    assert "setattr" not in source and not re.search(r"^Tensor\.", source, re.MULTILINE)

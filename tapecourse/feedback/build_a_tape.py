@@ -1,6 +1,8 @@
 """The checks of the exercises of chapter 03."""
 
+import operator
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,22 +13,82 @@ from tapecourse.feedback.core import (
     call,
     exercise,
     expect,
+    is_close,
     returned,
 )
-from tapecourse.tape import Tape, TapeError, Tensor, Variable, multiply
+from tapecourse.tape import Tape, Tensor, Variable, multiply
 
 
 @exercise(
     "3.1",
+    "A tape for numbers",
+    points=3,
+    hints={
+        "no_scalar": "{what} must be a Scalar too, and is of the type {kind}.",
+        "result": "The value of {what} is wrong.",
+        "own_factor": "If a changes a little, by how many times as much does a·b change?\n"
+        "It doesn't depend on a.",
+        "replaced": "x is used twice in {what}, and one of its two paths is lost.\n"
+        "What happens to the contributions of paths that meet?",
+        "no_chain": "One operation is right, two in a row are not.\n"
+        "What is the derivative of the inner one multiplied by?",
+        "unconnected": "Where the result doesn't depend on a Scalar, the derivative is 0.",
+        "again": "The second call of `gradient` gives another answer than the first.\n"
+        "Does something of the first walk remain?",
+        "value": "The derivative of {what} is not right. Draw its graph, and follow every path.",
+    },
+)
+def Scalar(answer: Callable) -> None:
+    """Number -> an object with value, +, * and gradient(source)."""
+    x, w, b = (returned(call(answer, number)) for number in (3.0, 2.0, 5.0))
+
+    def computed(function: Callable, what: str, right: float, *numbers: Any) -> Any:
+        result = call(function, *numbers)
+        if not hasattr(result, "value"):
+            raise NotRight("no_scalar", what=what, kind=type(result).__name__)
+        expect(as_numbers(result.value, (), what), right, otherwise="result", what=what)
+        return result
+
+    def derivative(result: Any, source: Any) -> Any:
+        found = call(result.gradient, source)
+        return found if found is None else as_numbers(found, (), "the derivative")
+
+    def expect_derivative(result: Any, right: float, mistakes: list, what: str) -> None:
+        found = as_numbers(derivative(result, x), (), "the derivative")
+        expect(found, right, mistakes, what=what)
+
+    total = computed(operator.add, "x + w", 5.0, x, w)
+    product = computed(operator.mul, "x * w", 6.0, x, w)
+    expect_derivative(total, 1.0, [], "x + w")
+    if not is_close(as_numbers(derivative(total, x), (), "the derivative"), 1.0, 1e-4):
+        raise NotRight("again")
+    expect_derivative(product, 2.0, [("own_factor", 3.0)], "x * w")
+    chain = computed(operator.mul, "(x * w) * b", 30.0, product, b)
+    expect_derivative(chain, 10.0, [("no_chain", 2.0)], "(x * w) * b by x")
+    square = computed(operator.mul, "x * x", 9.0, x, x)
+    expect_derivative(square, 6.0, [("replaced", 3.0)], "x * x")
+    both = computed(operator.add, "x * w + x", 9.0, product, x)
+    expect_derivative(both, 3.0, [("replaced", 1.0), ("replaced", 2.0)], "x * w + x")
+    diamond = computed(operator.mul, "(x + w) * (x * w)", 30.0, total, product)
+    expect_derivative(diamond, 16.0, [("replaced", 6.0), ("replaced", 10.0)], "(x + w) * (x * w)")
+    if not is_close(as_numbers(derivative(diamond, w), (), "the derivative"), 21.0, 1e-4):
+        raise NotRight("value", what="(x + w) * (x * w) by w")
+    apart = derivative(product, call(answer, 1.0))
+    if apart is None or not is_close(apart, 0.0, 1e-4):
+        raise NotRight("unconnected")
+
+
+@exercise(
+    "3.2",
     "Stop here",
     points=1,
     hints={
         "no_tensor": "The result must be a Tensor, and is of the type {kind}.",
-        "flows": "The gradient flows through it still: a recorded operation leads from x to it.\n"
+        "flows": "The gradient still flows through it: a recorded operation leads from x to it.\n"
         "By what does a tape know a tensor?",
-        "connected": "No gradient flows, but a recorded operation leads from x to it still.\n"
+        "connected": "No gradient flows, but a recorded operation still leads from x to it.\n"
         "By what does a tape know a tensor?",
-        "value": "Only the gradient shall stop. The value must stay the same.",
+        "value": "Only the gradient should stop. The value must stay the same.",
     },
 )
 def stop_gradient(answer: Callable) -> None:
@@ -64,9 +126,9 @@ def pulled_back(operation: Callable, x: np.ndarray, bar: np.ndarray) -> np.ndarr
     try:
         gradient = call(tape.gradient, result, variable, bar)
     except NotRight as error:
-        if isinstance(error.__cause__, TapeError) and "not on this tape" in str(error.__cause__):
-            raise NotRight("not_recorded") from None
         raise NotRight("pull_back", **error.details) from None
+    if gradient is None:
+        raise NotRight("not_recorded")
     return as_numbers(gradient, x.shape, "the adjoint of x")
 
 
@@ -87,11 +149,11 @@ def second_derivative(operation: Callable, x: np.ndarray, target: Callable) -> n
 
 
 @exercise(
-    "3.2",
+    "3.3",
     "A new operation",
     points=2,
     hints={
-        "not_recorded": "The tape knows nothing of the result: it must come from `apply`.",
+        "not_recorded": "The tape knows nothing of the result: it must come from an `Operation`.",
         "pull_back": PULL_BACK_FAILS,
         "result": "The value of the result is not the square root.",
         "no_bar": "The pull-back ignores `bar`, the adjoint that the result has got.",
@@ -133,7 +195,7 @@ def square(y: Tensor) -> Tensor:
 
 
 @exercise(
-    "3.3",
+    "3.4",
     "Broadcasting, undone",
     points=2,
     hints={
@@ -177,11 +239,11 @@ STILL_RIGHT = set("adgh")
 
 
 @exercise(
-    "3.4",
+    "3.5",
     "Predict what a fault does",
     points=2,
     hints={
-        "complement": "These are the programs that go wrong. Asked for are the other ones.",
+        "complement": "These are the programs that go wrong. The question asks for the others.",
         "intermediate": "One is too many: also an intermediate result can be used twice.",
         "constants": "One is missing: which tensors get an adjoint at all, and does a plain 2.0?",
         "two_operands": "An operation with two operands is no problem by itself.\n"
@@ -211,11 +273,11 @@ def still_right(answer: Callable) -> None:
 
 
 @exercise(
-    "3.5",
+    "3.6",
     "The pull-back of a running sum",
     points=3,
     hints={
-        "not_recorded": "The tape knows nothing of the result: it must come from `apply`.",
+        "not_recorded": "The tape knows nothing of the result: it must come from an `Operation`.",
         "pull_back": PULL_BACK_FAILS,
         "result": "The value of the result is not the running sum.",
         "not_transposed": "This sums the adjoint in the same direction as the values.\n"
@@ -274,7 +336,7 @@ WRONG_PULL_BACKS = [  # the misconception that lets it pass, f, its wrong pull-b
 
 
 @exercise(
-    "3.6",
+    "3.7",
     "A test that finds faults",
     points=3,
     hints={

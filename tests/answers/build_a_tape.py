@@ -5,87 +5,238 @@ import copy
 import numpy as np
 from answers import right, wrong
 
-from tapecourse.tape import Tensor, Variable, apply, as_tensor, power, reduce_sum
+from tapecourse.tape import Operation, Tensor, Variable, as_tensor, power, reduce_sum
 
-# 3.1: stop here
+
+def apply(function, edge, name="mine"):
+    """Apply an operation of a pull-back that takes `bar` alone, and finds the rest itself."""
+    x, pull_back = edge
+    return Operation(name, function, lambda bar, y, x: pull_back(bar))(x)
+
+
+# 3.1: a tape for numbers
+
+
+class Noted:
+    """A number with a list of notes for all; `found` adds up a walk's adjoints."""
+
+    notes = []
+
+    def __init__(self, value):
+        self.value = value
+
+    def note(self, value, *inputs):
+        result = type(self)(value)
+        self.notes.append((result, inputs))
+        return result
+
+    def __add__(self, other):
+        return self.note(self.value + other.value, (self, 1.0), (other, 1.0))
+
+    def __mul__(self, other):
+        return self.note(self.value * other.value, (self, other.value), (other, self.value))
+
+    def gradient(self, source):
+        return self.walk({self: 1.0}).get(source, 0.0)
+
+    def walk(self, adjoints):
+        for output, inputs in reversed(self.notes):
+            for number, slope in inputs:
+                share = adjoints.get(output, 0.0) * slope
+                adjoints[number] = adjoints.get(number, 0.0) + share
+        return adjoints
+
+
+right("3.1")(Noted)
 
 
 @right("3.1")
+class ByRecursion:
+    def __init__(self, value, inputs=()):
+        self.value, self.inputs = value, inputs
+
+    def __add__(self, other):
+        return ByRecursion(self.value + other.value, [(self, 1), (other, 1)])
+
+    def __mul__(self, other):
+        inputs = [(self, other.value), (other, self.value)]
+        return ByRecursion(self.value * other.value, inputs)
+
+    def gradient(self, source):
+        if self is source:
+            return 1
+        return sum(slope * number.gradient(source) for number, slope in self.inputs)
+
+
+@right("3.1")
+class Forward(Noted):
+    """Keeps the derivative by every number that it was made of."""
+
+    def __init__(self, value, slopes=None):
+        self.value, self.slopes = value, {self: 1.0} | (slopes or {})
+
+    def note(self, value, *inputs):
+        slopes = {}
+        for number, slope in inputs:
+            for other, inner in number.slopes.items():
+                slopes[other] = slopes.get(other, 0.0) + slope * inner
+        return Forward(value, slopes)
+
+    def gradient(self, source):
+        return self.slopes.get(source, 0.0)
+
+
+@wrong("3.1", "replaced")
+class Replaces(Noted):
+    def walk(self, adjoints):
+        for output, inputs in reversed(self.notes):
+            for number, slope in inputs:
+                if output in adjoints:
+                    adjoints[number] = adjoints[output] * slope
+        return adjoints
+
+
+@wrong("3.1", "own_factor")
+class OwnFactor(Noted):
+    def __mul__(self, other):
+        return self.note(self.value * other.value, (self, self.value), (other, other.value))
+
+
+@wrong("3.1", "no_chain")
+class NoChain(Noted):
+    def walk(self, adjoints):
+        for output, inputs in reversed(self.notes):
+            for number, slope in inputs:
+                if output in adjoints:
+                    adjoints[number] = adjoints.get(number, 0.0) + slope
+        return adjoints
+
+
+@wrong("3.1", "unconnected")
+class Raises(Noted):
+    def gradient(self, source):
+        return self.walk({self: 1.0}).get(source)
+
+
+@wrong("3.1", "again")
+class Remembers(Noted):
+    adjoints = {}
+
+    def gradient(self, source):
+        if self not in self.adjoints:
+            self.adjoints[self] = 1.0
+        return self.walk(self.adjoints).get(source, 0.0)
+
+
+@wrong("3.1", "value")
+class CountsTheSecondTermTwice(Noted):
+    def __add__(self, other):
+        return self.note(self.value + other.value, (self, 1.0), (other, 2.0))
+
+
+@wrong("3.1", "result")
+class AddsForTimes(Noted):
+    def __mul__(self, other):
+        return self.note(self.value + other.value, (self, other.value), (other, self.value))
+
+
+@wrong("3.1", "no_scalar")
+class PlainNumbers(Noted):
+    def note(self, value, *inputs):
+        return value
+
+
+@wrong("3.1", "no_scalar")
+class ForgetsToReturn(Noted):
+    def note(self, value, *inputs):
+        super().note(value, *inputs)
+
+
+@wrong("3.1", "raises")
+class Misspelt(Noted):
+    def gradient(self, source):
+        return self.adjoint[source]
+
+
+# 3.2: stop here
+
+
+@right("3.2")
 def around_a_copy(x):
     return Tensor(np.array(x))
 
 
-@right("3.1")
+@right("3.2")
 def unwatched_variable_value(x):
     return Tensor(as_tensor(x).value)
 
 
-@right("3.1")
+@right("3.2")
 def a_variable_of_its_own(x):
     return Variable(x.value)
 
 
-@right("3.1")
+@right("3.2")
 def copied(x):
     return copy.deepcopy(x)
 
 
-@wrong("3.1", "flows")
+@wrong("3.2", "flows")
 def itself(x):
     return x
 
 
-@wrong("3.1", "flows")
+@wrong("3.2", "flows")
 def times_one(x):
     return x * 1.0
 
 
-@wrong("3.1", "flows")
+@wrong("3.2", "flows")
 def only_variables(x):
     return Tensor(x.numpy()) if isinstance(x, Variable) else x
 
 
-@wrong("3.1", "connected")
+@wrong("3.2", "connected")
 def plus_zero(x):
     return x * 0.0 + x.value
 
 
-@wrong("3.1", "connected")
+@wrong("3.2", "connected")
 def adjoint_of_zero(x):
     return apply(np.copy, (x, lambda bar: bar * 0.0))
 
 
-@wrong("3.1", "shape")
+@wrong("3.2", "shape")
 def flattened(x):
     return Tensor(x.value.ravel())
 
 
-@wrong("3.1", "no_tensor")
+@wrong("3.2", "no_tensor")
 def plain_array(x):
     return x.numpy()
 
 
-@wrong("3.1", "value")
+@wrong("3.2", "value")
 def zeros(x):
     return Tensor(np.zeros_like(x.numpy()))
 
 
-@wrong("3.1", "no_return")
+@wrong("3.2", "no_return")
 def nothing(x):
     Tensor(x.numpy())
 
 
-# 3.2: a new operation
+# 3.3: a new operation
 
 
-@right("3.2")
+@right("3.3")
 def by_the_result(x):
     x = as_tensor(x)
     y = apply(np.sqrt, (x, lambda bar: bar * 0.5 / y), name="sqrt")
     return y
 
 
-@right("3.2")
+@right("3.3")
 def by_the_input(x):
     def pull_back(bar):
         return bar * power(x, -0.5) / 2.0
@@ -93,12 +244,12 @@ def by_the_input(x):
     return apply(lambda array: array**0.5, (x, pull_back))
 
 
-@right("3.2")
+@right("3.3")
 def as_a_power(x):
     return x**0.5
 
 
-@right("3.2")
+@right("3.3")
 def by_itself(x):
     return apply(np.sqrt, (x, lambda bar: bar / (2 * by_itself(x))))
 
@@ -113,51 +264,51 @@ def with_pull_back(pull_back):
     return sqrt
 
 
-wrong("3.2", "no_bar")(with_pull_back(lambda bar, x, y: 0.5 / y))
-wrong("3.2", "rule")(with_pull_back(lambda bar, x, y: bar / y))
-wrong("3.2", "rule")(with_pull_back(lambda bar, x, y: -bar / (2 * y)))
-wrong("3.2", "rule")(with_pull_back(lambda bar, x, y: bar / (2 * x)))
-wrong("3.2", "rule")(with_pull_back(lambda bar, x, y: bar * y))
-wrong("3.2", "value")(with_pull_back(lambda bar, x, y: bar * x))
-wrong("3.2", "not_recordable")(with_pull_back(lambda bar, x, y: bar * (0.5 / np.sqrt(x.value))))
-wrong("3.2", "not_recordable")(with_pull_back(lambda bar, x, y: Tensor(bar.value / (2 * y.value))))
-wrong("3.2", "not_recordable")(with_pull_back(lambda bar, x, y: Tensor(bar.value) / (2 * y)))
-wrong("3.2", "pull_back")(with_pull_back(lambda bar, x, y: bar / (2 * np.sqrt(x))))
-wrong("3.2", "pull_back")(with_pull_back(lambda bar, x, y: None))
+wrong("3.3", "no_bar")(with_pull_back(lambda bar, x, y: 0.5 / y))
+wrong("3.3", "rule")(with_pull_back(lambda bar, x, y: bar / y))
+wrong("3.3", "rule")(with_pull_back(lambda bar, x, y: -bar / (2 * y)))
+wrong("3.3", "rule")(with_pull_back(lambda bar, x, y: bar / (2 * x)))
+wrong("3.3", "rule")(with_pull_back(lambda bar, x, y: bar * y))
+wrong("3.3", "value")(with_pull_back(lambda bar, x, y: bar * x))
+wrong("3.3", "not_recordable")(with_pull_back(lambda bar, x, y: bar * (0.5 / np.sqrt(x.value))))
+wrong("3.3", "not_recordable")(with_pull_back(lambda bar, x, y: Tensor(bar.value / (2 * y.value))))
+wrong("3.3", "not_recordable")(with_pull_back(lambda bar, x, y: Tensor(bar.value) / (2 * y)))
+wrong("3.3", "pull_back")(with_pull_back(lambda bar, x, y: bar / (2 * np.sqrt(x))))
+wrong("3.3", "pull_back")(with_pull_back(lambda bar, x, y: None))
 
 
-@wrong("3.2", "no_return")
+@wrong("3.3", "no_return")
 def forgets_to_return(x):
     by_the_result(x)
 
 
-@wrong("3.2", "not_recorded")
+@wrong("3.3", "not_recorded")
 def around_numpy(x):
     return Tensor(np.sqrt(x.numpy()))
 
 
-@wrong("3.2", "not_recorded")
+@wrong("3.3", "not_recorded")
 def numpy_alone(x):
     return np.sqrt(x.numpy())
 
 
-@wrong("3.2", "result")
+@wrong("3.3", "result")
 def wrong_function(x):
     y = apply(np.sqrt, (x, lambda bar: bar / (2 * y)))
     return y + 1.0
 
 
-# 3.3: broadcasting, undone
+# 3.4: broadcasting, undone
 
 
-@right("3.3")
+@right("3.4")
 def summed_and_reshaped(bar, shape):
     padded = (1,) * (bar.ndim - len(shape)) + tuple(shape)
     axes = tuple(i for i in range(bar.ndim) if padded[i] == 1)
     return bar.sum(axis=axes, keepdims=True).reshape(shape)
 
 
-@right("3.3")
+@right("3.4")
 def in_loops(bar, shape):
     result = np.zeros(shape)
     place = np.broadcast_to(np.arange(result.size).reshape(shape), bar.shape)
@@ -166,84 +317,84 @@ def in_loops(bar, shape):
     return result
 
 
-@right("3.3")
+@right("3.4")
 def with_the_jacobian(bar, shape):
     size = int(np.prod(shape))
     units = np.eye(size).reshape(size, *shape)
     return np.reshape([np.sum(np.broadcast_to(unit, bar.shape) * bar) for unit in units], shape)
 
 
-@wrong("3.3", "mean")
+@wrong("3.4", "mean")
 def mean_for_sum(bar, shape):
     padded = (1,) * (bar.ndim - len(shape)) + tuple(shape)
     axes = tuple(i for i in range(bar.ndim) if padded[i] == 1)
     return bar.mean(axis=axes, keepdims=True).reshape(shape)
 
 
-@wrong("3.3", "one_copy")
+@wrong("3.4", "one_copy")
 def first_copy(bar, shape):
     for _ in range(bar.ndim - len(shape)):
         bar = bar[0]
     return bar[tuple(slice(0, n) for n in shape)]
 
 
-@wrong("3.3", "axes_lost")
+@wrong("3.4", "axes_lost")
 def without_keepdims(bar, shape):
     bar = bar.sum(axis=tuple(range(bar.ndim - len(shape))))
     return bar.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1))
 
 
-@wrong("3.3", "length_one")
+@wrong("3.4", "length_one")
 def only_in_front(bar, shape):
     return bar.sum(axis=tuple(range(bar.ndim - len(shape))))
 
 
-@wrong("3.3", "in_front")
+@wrong("3.4", "in_front")
 def only_length_one(bar, shape):
     new = bar.ndim - len(shape)
     return bar.sum(axis=tuple(i + new for i, n in enumerate(shape) if n == 1), keepdims=True)
 
 
-@wrong("3.3", "in_front")
+@wrong("3.4", "in_front")
 def nothing_summed(bar, shape):
     return bar
 
 
-@wrong("3.3", "raises")
+@wrong("3.4", "raises")
 def axes_by_length(bar, shape):
     return bar.sum(tuple(i for i, n in enumerate(bar.shape) if n not in shape)).reshape(shape)
 
 
-@wrong("3.3", "shape")
+@wrong("3.4", "shape")
 def always_the_first_axis(bar, shape):
     return bar.sum(axis=0)
 
 
-@wrong("3.3", "shape")
+@wrong("3.4", "shape")
 def turned_round(bar, shape):
     return bar.T
 
 
-@wrong("3.3", "value")
+@wrong("3.4", "value")
 def last_axes_for_first(bar, shape):
     total = bar.sum()
     return bar if bar.shape == shape else np.full(shape, total)
 
 
-@wrong("3.3", "raises")
+@wrong("3.4", "raises")
 def only_reshaped(bar, shape):
     return bar.reshape(shape)
 
 
-# 3.4: predict what a fault does
+# 3.5: predict what a fault does
 
 
-@right("3.4")
+@right("3.5")
 def a_list():
     return ["h", "g", "d", "a"]
 
 
-@right("3.4")
+@right("3.5")
 def a_string():
     return "adgh"
 
@@ -262,13 +413,13 @@ for misconception, letters in [
     ("no_letters", [1, 4, 7, 8]),
     ("no_letters", True),
 ]:
-    wrong("3.4", misconception)(lambda letters=letters: letters)
+    wrong("3.5", misconception)(lambda letters=letters: letters)
 
 
-# 3.5: the pull-back of a running sum
+# 3.6: the pull-back of a running sum
 
 
-@right("3.5")
+@right("3.6")
 def total_minus_what_was_before(x):
     def pull_back(bar):
         return reduce_sum(bar) - total_minus_what_was_before(bar) + bar
@@ -276,18 +427,18 @@ def total_minus_what_was_before(x):
     return apply(np.cumsum, (x, pull_back))
 
 
-@right("3.5")
+@right("3.6")
 def by_the_transposed_triangle(x):
     ones = np.tril(np.ones((len(x), len(x))))
     return apply(np.cumsum, (x, lambda bar: ones.T @ bar))
 
 
-@right("3.5")
+@right("3.6")
 def triangle(x):
     return np.tril(np.ones((len(x), len(x)))) @ x
 
 
-@right("3.5")
+@right("3.6")
 def turned(x):
     return apply(np.cumsum, (as_tensor(x), lambda bar: turned(bar[::-1])[::-1]), name="cumsum")
 
@@ -297,13 +448,13 @@ def running_sum(pull_back):
     return lambda x: apply(np.cumsum, (x, lambda bar: Tensor(pull_back(bar.value))))
 
 
-wrong("3.5", "not_transposed")(running_sum(np.cumsum))
-wrong("3.5", "not_turned_back")(running_sum(lambda bar: np.cumsum(bar[::-1])))
-wrong("3.5", "identity")(running_sum(lambda bar: bar))
-wrong("3.5", "all_the_same")(running_sum(lambda bar: np.full(bar.shape, bar.sum())))
-wrong("3.5", "off_by_one")(running_sum(lambda bar: np.cumsum(bar[::-1])[::-1] - bar))
-wrong("3.5", "value")(running_sum(lambda bar: np.cumsum(bar)[::-1] * 2))
-wrong("3.5", "not_recordable")(running_sum(lambda bar: np.cumsum(bar[::-1])[::-1]))
+wrong("3.6", "not_transposed")(running_sum(np.cumsum))
+wrong("3.6", "not_turned_back")(running_sum(lambda bar: np.cumsum(bar[::-1])))
+wrong("3.6", "identity")(running_sum(lambda bar: bar))
+wrong("3.6", "all_the_same")(running_sum(lambda bar: np.full(bar.shape, bar.sum())))
+wrong("3.6", "off_by_one")(running_sum(lambda bar: np.cumsum(bar[::-1])[::-1] - bar))
+wrong("3.6", "value")(running_sum(lambda bar: np.cumsum(bar)[::-1] * 2))
+wrong("3.6", "not_recordable")(running_sum(lambda bar: np.cumsum(bar[::-1])[::-1]))
 
 
 def turned_round_wrongly(bar):
@@ -317,17 +468,17 @@ def with_a_wrong_turn(x):
     return apply(np.cumsum, (x, pull_back))
 
 
-wrong("3.5", "not_recordable")(with_a_wrong_turn)
-wrong("3.5", "pull_back")(lambda x: apply(np.cumsum, (x, lambda bar: None)))
-wrong("3.5", "no_return")(lambda x: [turned(x)].clear())
-wrong("3.5", "not_recorded")(lambda x: Tensor(np.cumsum(x.numpy())))
-wrong("3.5", "result")(lambda x: apply(np.cumprod, (x, lambda bar: bar)))
+wrong("3.6", "not_recordable")(with_a_wrong_turn)
+wrong("3.6", "pull_back")(lambda x: apply(np.cumsum, (x, lambda bar: None)))
+wrong("3.6", "no_return")(lambda x: [turned(x)].clear())
+wrong("3.6", "not_recorded")(lambda x: Tensor(np.cumsum(x.numpy())))
+wrong("3.6", "result")(lambda x: apply(np.cumprod, (x, lambda bar: bar)))
 
 
-# 3.6: a test that finds faults
+# 3.7: a test that finds faults
 
 
-@right("3.6")
+@right("3.7")
 def many_random_pairs(f, pull_back, x):
     random = np.random.default_rng()
     for _ in range(5):
@@ -339,7 +490,7 @@ def many_random_pairs(f, pull_back, x):
     return True
 
 
-@right("3.6")
+@right("3.7")
 def whole_jacobian(f, pull_back, x):
     h, n, m = 1e-6, len(x), len(f(x))
     columns = [(f(x + h * unit) - f(x - h * unit)) / (2 * h) for unit in np.eye(n)]
@@ -347,7 +498,7 @@ def whole_jacobian(f, pull_back, x):
     return np.allclose(np.transpose(columns), rows, rtol=1e-4, atol=1e-5 * np.max(np.abs(columns)))
 
 
-@right("3.6")
+@right("3.7")
 def forward_difference(f, pull_back, x):
     random = np.random.default_rng(3)
     u, bar = random.uniform(1, 2, x.shape), random.uniform(1, 2, f(x).shape)
@@ -364,95 +515,95 @@ def dot(f, pull_back, x, u=None, bar=None, h=1e-5):
     return bar @ (f(x + h * u) - f(x - h * u)) / (2 * h), pull_back(x, bar) @ u
 
 
-@wrong("3.6", "ones_as_bar")
+@wrong("3.7", "ones_as_bar")
 def bar_of_ones(f, pull_back, x):
     left, other = dot(f, pull_back, x, bar=np.ones_like(f(x)))
     return abs(left - other) <= 1e-6 * abs(left)
 
 
-@wrong("3.6", "ones_as_direction")
+@wrong("3.7", "ones_as_direction")
 def direction_of_ones(f, pull_back, x):
     left, other = dot(f, pull_back, x, u=np.ones_like(x))
     return abs(left - other) <= 1e-6 * abs(left)
 
 
-@wrong("3.6", "absolute")
+@wrong("3.7", "absolute")
 def with_allclose(f, pull_back, x):
     return np.isclose(*dot(f, pull_back, x), rtol=1e-5, atol=1e-5)
 
 
-@wrong("3.6", "absolute")
+@wrong("3.7", "absolute")
 def by_default(f, pull_back, x):
     return np.isclose(*dot(f, pull_back, x))
 
 
-@wrong("3.6", "nan")
+@wrong("3.7", "nan")
 def not_larger(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return not abs(left - other) > 1e-6 * abs(left)
 
 
-@wrong("3.6", "rejects_all")
+@wrong("3.7", "rejects_all")
 def half_the_slope(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return np.isclose(left / 2, other, rtol=1e-6, atol=0)
 
 
-@wrong("3.6", "rejects_all")
+@wrong("3.7", "rejects_all")
 def the_other_way_round(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return abs(left - other) > 1e-6 * abs(left)
 
 
-@wrong("3.6", "rejects_right")
+@wrong("3.7", "rejects_right")
 def absolute_and_strict(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return abs(left - other) < 1e-8
 
 
-@wrong("3.6", "rejects_all")
+@wrong("3.7", "rejects_all")
 def equal_to_the_last_bit(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return left == other
 
 
-@wrong("3.6", "rejects_all")
+@wrong("3.7", "rejects_all")
 def step_too_small(f, pull_back, x):
     left, other = dot(f, pull_back, x, h=1e-15)
     return abs(left - other) <= 1e-6 * abs(left)
 
 
-@wrong("3.6", "accepts_all")
+@wrong("3.7", "accepts_all")
 def always_true(f, pull_back, x):
     return True
 
 
-@wrong("3.6", "accepts_all")
+@wrong("3.7", "accepts_all")
 def compares_with_itself(f, pull_back, x):
     _, other = dot(f, pull_back, x)
     return bool(other == other)
 
 
-@wrong("3.6", "accepts_all")
+@wrong("3.7", "accepts_all")
 def sizes_alone(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return abs(abs(left) - abs(other)) <= 1e-6 * abs(left)
 
 
-@wrong("3.6", "too_loose")
+@wrong("3.7", "too_loose")
 def loose(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return abs(left - other) <= 0.1 * abs(left)
 
 
-@wrong("3.6", "some_elements")
+@wrong("3.7", "some_elements")
 def first_elements_only(f, pull_back, x):
     columns = [(f(x + 1e-6 * e) - f(x - 1e-6 * e)) / 2e-6 for e in np.eye(len(x))[:3]]
     rows = [pull_back(x, e)[:3] for e in np.eye(len(f(x)))]
     return np.allclose(np.transpose(columns), rows, rtol=1e-4, atol=1e-5 * np.max(np.abs(columns)))
 
 
-@wrong("3.6", "no_answer")
+@wrong("3.7", "no_answer")
 def the_difference(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return left - other
