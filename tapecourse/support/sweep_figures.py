@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from tapecourse.support.sweep_results import Sweep, read_steps, shown, smooth
+from tapecourse.support.sweep_results import Column, Sweep, Table, read_steps, shown, smooth
 
 __all__ = ["draw_crossed", "draw_curves", "draw_runs", "draw_times", "draw_verdicts", "draw_wins"]
 
@@ -51,13 +51,11 @@ def draw_runs(sweep: Sweep, order: Sequence[str], title: str) -> None:
     ax = _axes(order, sweep.title)
     few = len(scores) <= 6
     for number, (seed, row) in enumerate(scores.iterrows()):
-        look = (
-            dict(color=f"C{number}", marker=MARKERS[number])
-            if few
-            else dict(color="0.6", marker="o")
-        )
+        look: dict[str, Any] = dict(lw=0.8, ms=6, alpha=0.8, color="0.6", marker="o")
+        if few:
+            look |= dict(color=f"C{number}", marker=MARKERS[number])
         label = f"seed {seed}" if few else None
-        ax.plot(row, range(len(order)), ls="-", lw=0.8, ms=6, alpha=0.8, label=label, **look)
+        ax.plot(row.to_numpy(), range(len(order)), label=label, **look)
     ax.plot(scores.mean(), range(len(order)), "|k", ms=20, mew=3, label="mean")
     ax.set(xlabel=sweep.metric, title=title)
     if scores.min(axis=None) > 0 and scores.max(axis=None) > 10 * scores.min(axis=None):
@@ -66,7 +64,7 @@ def draw_runs(sweep: Sweep, order: Sequence[str], title: str) -> None:
     plt.show()
 
 
-def draw_wins(wins: pd.Series, best: str, ylabel: str, title: str) -> None:
+def draw_wins(wins: Column, best: str, ylabel: str, title: str) -> None:
     """Draw how often each setting wins."""
     wins = wins[wins > 0].head(MOST)
     ax = _axes(list(wins.index), ylabel)
@@ -82,7 +80,7 @@ def draw_wins(wins: pd.Series, best: str, ylabel: str, title: str) -> None:
     plt.show()
 
 
-def draw_verdicts(table: pd.DataFrame, best: str, sweep: Sweep, title: str) -> None:
+def draw_verdicts(table: Table, best: str, sweep: Sweep, title: str) -> None:
     """Draw each setting's difference to the best, with its interval."""
     table = table.head(MOST)
     ax = _axes(list(table.index), sweep.title)
@@ -91,7 +89,7 @@ def draw_verdicts(table: pd.DataFrame, best: str, sweep: Sweep, title: str) -> N
         if len(chosen):
             rows = table.iloc[chosen]
             width = rows["give or take"].fillna(0)
-            look = dict(fmt=marker, color=color, capsize=4, label=verdict)
+            look: dict[str, Any] = dict(fmt=marker, color=color, capsize=4, label=verdict)
             ax.errorbar(rows["worse by"], chosen, xerr=width, **look)
     ax.axvline(0, color="k", lw=1)
     ax.set(xlabel=f"how much worse in {sweep.metric} than {short(best)}", title=title)
@@ -153,7 +151,7 @@ def draw_curves(sweep: Sweep, color: str, column: str | None, title: str) -> boo
     return True
 
 
-def draw_times(times: pd.Series, losses: pd.Series, sweep: Sweep, title: str) -> list[str]:
+def draw_times(times: Column, losses: Column, sweep: Sweep, title: str) -> list[str]:
     """Draw each setting's metric against its time; return those that no other beats in both.
 
     Parameters
@@ -172,7 +170,7 @@ def draw_times(times: pd.Series, losses: pd.Series, sweep: Sweep, title: str) ->
         times[front], scores[front], "s-", color="C1", label="no other is both faster and better"
     )
     for name in times.index if len(times) <= 12 else front:
-        look = dict(xytext=(6, 6), textcoords="offset points", fontsize=9)
+        look: dict[str, Any] = dict(xytext=(6, 6), textcoords="offset points", fontsize=9)
         ax.annotate(short(name), (times[name], scores[name]), **look)
     ax.set(xscale="log", xlabel="time of a run, median of the seeds (s, log scale)")
     ax.set(ylabel=sweep.metric, title=title)

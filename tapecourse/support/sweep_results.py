@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,20 @@ import pandas as pd
 from tapecourse.support.errors import InputError
 from tapecourse.support.parameters import Choice
 
-__all__ = ["EXAMPLE", "Sweep", "count", "read_steps", "read_sweep", "shown", "smooth"]
+__all__ = [
+    "EXAMPLE",
+    "Column",
+    "Sweep",
+    "Table",
+    "count",
+    "read_steps",
+    "read_sweep",
+    "shown",
+    "smooth",
+]
+
+Table: TypeAlias = Any  # a DataFrame, as Column is a Series: by pandas's own hints, what
+Column: TypeAlias = Any  # one takes from them may be almost anything
 
 EXAMPLE = Path(__file__).parents[2] / "notebooks" / "09_example_sweep"
 GOOD = {"loss": "lower", "accuracy": "higher"}  # by a part of a metric's name
@@ -40,8 +54,8 @@ class Sweep:
     parameters: list[str]
     varied: list[str]
     metric: str
-    runs: pd.DataFrame
-    lost: pd.DataFrame
+    runs: Table
+    lost: Table
 
     @property
     def title(self) -> str:
@@ -49,7 +63,7 @@ class Sweep:
         return " · ".join(self.varied) or "setting"
 
     @property
-    def scores(self) -> pd.DataFrame:
+    def scores(self) -> Table:
         """The metric: a row for each seed, a column for each setting."""
         return self.runs.pivot_table(index="seed", columns="setting", values=self.metric)
 
@@ -127,7 +141,7 @@ def read_sweep(sweep_dir: str, metric: str, better: str, color_by: str = "") -> 
     return Sweep(folder, parameters, varied, metric, runs, table[~has_result])
 
 
-def _read_summary(path: Path, parameters: list[str]) -> pd.DataFrame:
+def _read_summary(path: Path, parameters: list[str]) -> Table:
     texts = pd.read_csv(path, dtype=str, keep_default_na=False)
     metrics = texts.columns.drop([*parameters, *NOT_METRICS])
     table = texts.assign(**{name: _typed(texts[name]) for name in parameters})
@@ -135,16 +149,16 @@ def _read_summary(path: Path, parameters: list[str]) -> pd.DataFrame:
     return table
 
 
-def _typed(column: pd.Series) -> pd.Series:
+def _typed(column: Column) -> Column:
     """Return a column of numbers as numbers, if none of them would be written otherwise."""
-    numbers = pd.to_numeric(column, errors="coerce")
+    numbers: Column = pd.to_numeric(column, errors="coerce")
     for kind in ("float64", "int64"):
         if np.isfinite(numbers).all() and (numbers.astype(kind).astype(str) == column).all():
             return numbers.astype(kind)
     return column
 
 
-def read_steps(sweep: Sweep, run: str) -> pd.Series | None:
+def read_steps(sweep: Sweep, run: str) -> Column:
     """Return a run's training losses, one a step, by epoch; or None if it has no history."""
     file = sweep.folder / run / "history.csv"
     if not file.is_file():
@@ -153,6 +167,6 @@ def read_steps(sweep: Sweep, run: str) -> pd.Series | None:
     return history[history.kind == "step"].set_index("epoch").loss
 
 
-def smooth(steps: pd.Series) -> pd.Series:
+def smooth(steps: Column) -> Column:
     """Replace each value by the mean of the tenth of the run around it, where there is so much."""
     return steps.rolling(max(1, len(steps) // 10), center=True).mean().dropna()
