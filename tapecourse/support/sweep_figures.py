@@ -132,7 +132,8 @@ def draw_curves(sweep: Sweep, color: str, column: str | None, title: str) -> boo
     levels = sorted(runs[color].unique())
     palette = dict(zip(levels, zip(shades(len(levels)), DASHES * len(levels))))
     panels = list(runs.groupby(column)) if column else [("", runs)]
-    figure, axes = plt.subplots(1, len(panels), figsize=(8, 4.4), sharey=True, squeeze=False)
+    shared: dict[str, Any] = dict(sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(8, 4.4), **shared)
     for ax, (level, part) in zip(axes[0], panels):
         for _, group in part.groupby("setting"):
             value = group[color].iloc[0]
