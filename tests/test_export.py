@@ -1,5 +1,7 @@
 """The derived files are fresh: they are what the notebooks say."""
 
+import shutil
+
 import pytest
 from conftest import ROOT
 
@@ -12,6 +14,7 @@ def course(tmp_path_factory):
     """A copy of the course."""
     root = tmp_path_factory.mktemp("course")
     copy_course(ROOT, root)
+    shutil.copytree(ROOT / "exercises", root / "exercises")
     return root
 
 
