@@ -266,8 +266,6 @@ def sum_to(bar: Tensor, shape: tuple[int, ...]) -> Tensor:
 # %% ../notebooks/03_build_a_tape.ipynb #functions
 exp = Operation("exp", np.exp, lambda bar, y, x: bar * y)
 log = Operation("log", np.log, lambda bar, y, x: bar / x)
-
-# %% ../notebooks/03_build_a_tape.ipynb #sines
 sin = Operation("sin", np.sin, lambda bar, y, x: bar * cos(x))
 cos = Operation("cos", np.cos, lambda bar, y, x: -bar * sin(x))
 tanh = Operation("tanh", np.tanh, lambda bar, y, x: bar * (1 - y * y))
@@ -294,7 +292,7 @@ transpose = Operation("transpose", np.transpose, transpose_back)
 getitem = Operation("getitem", operator.getitem,
     lambda bar, y, x, index: scatter(bar, index, x.shape))
 
-# %% ../notebooks/03_build_a_tape.ipynb #scatter
+
 def place(values: np.ndarray, index: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return zeros of a shape with values added at an index. Chapter 03."""
     array = np.zeros(shape, values.dtype)
@@ -304,7 +302,7 @@ def place(values: np.ndarray, index: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 scatter = Operation("scatter", place, lambda bar, y, x, index, shape: getitem(bar, index))
 
-# %% ../notebooks/03_build_a_tape.ipynb #matrix-product
+# %% ../notebooks/03_build_a_tape.ipynb #matmul
 matrix_product = Operation("matmul", np.matmul,
     lambda bar, y, a, b: bar @ matrix_transpose(b), lambda bar, y, a, b: matrix_transpose(a) @ bar)
 
@@ -314,7 +312,7 @@ def matrix_transpose(x: Tensor) -> Tensor:
     *stack, rows, columns = range(x.ndim)
     return transpose(x, (*stack, columns, rows))
 
-# %% ../notebooks/03_build_a_tape.ipynb #matmul
+
 def matmul(a: Any, b: Any) -> Tensor:
     """Return the matrix product a @ b, for vectors, matrices and stacks of them. Chapter 03."""
     a, b = as_tensors((a, b))
@@ -346,7 +344,7 @@ def losses(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
     chosen = np.take_along_axis(z, labels[..., None], -1)[..., 0]
     return np.log(np.exp(z).sum(-1)) - chosen
 
-# %% ../notebooks/03_build_a_tape.ipynb #losses-back
+
 def losses_back(bar: Tensor, y: Tensor, z: Tensor, labels: np.ndarray) -> Tensor:
     """Pull back through `losses`: probability minus truth. Chapter 03."""
     return bar[..., None] * (softmax(z) - np.eye(z.shape[-1], dtype=z.dtype)[labels])
