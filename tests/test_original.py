@@ -11,7 +11,7 @@ SLOW = "momentum 0.99"
 
 def test_each_run_of_the_original_with_its_bugs_is_stored_once():
     runs = pd.read_csv(ROOT / "notebooks" / "A_bug_runs.csv")
-    adam = ["none", *FOUR, "all four", SLOW, "all but no training=True"]
+    adam = ["none", *FOUR, "all four", SLOW, "only training=True repaired"]
     expected = [*itertools.product(adam, ["Adam(0.001)"]), ("none", "SGD(0.1)")]
     expected += [("summed loss", "SGD(0.1)")]
     rows = {(*run, seed, epoch) for run in expected for seed in range(3) for epoch in range(1, 6)}
