@@ -161,8 +161,9 @@ def test_single_runs_win_as_often_as_counting_all_of_them_says():
 
 
 def test_the_winners_curse_is_there_where_all_settings_are_equal():
-    _, worse = draw_single_runs(pd.DataFrame(made_up(6, 4, 1)[0]), trials=10_000)
-    assert worse > 0.5
+    losses = pd.DataFrame(made_up(6, 8, 1)[0])
+    few, many = (draw_single_runs(losses[range(n)], trials=10_000)[1] for n in (2, 8))
+    assert many > few + 0.3 > 0.5
 
 
 # --- tuning

@@ -199,23 +199,20 @@ def test_no_metadata_of_a_run(executed, forbidden):
 
 
 def test_each_claim_about_the_original_has_its_evidence():
-    """Each row of appendix A's table links to a section of its own, whose cell asserts it."""
+    """Each row of appendix A is in one group of its overview, and a cell below it asserts it."""
     chapter = nbformat.read(ROOT / "notebooks" / "A_original_notebook.ipynb", as_version=4)
     cells = {cell.id: cell for cell in chapter.cells}
-    rows = re.findall(
-        r"^\| (\d+) \|.*\| \[row (\d+)\]\(#Row-(\d+)\) \|", cells["table"].source, re.M
-    )
-    assert len(rows) >= 17
-    assert [row[0] for row in rows] == [str(i + 1) for i in range(len(rows))]
-    for number, *links in rows:
-        assert links == [number, number]
-        assert cells[f"claim-{int(number):02}"].source.startswith(f"### Row {number}\n")
-        evidence = cells[f"row-{int(number):02}"]
-        assert evidence.execution_count and re.search(r"^ *assert ", evidence.source, re.M)
-        assert (
-            chapter.cells.index(evidence)
-            == chapter.cells.index(cells[f"claim-{int(number):02}"]) + 1
-        )
+    rows = [cell for cell in chapter.cells if cell.source.startswith("### Row ")]
+    linked = re.findall(r"\[(\d+)\]\(#Row-(\d+)\)", cells["overview"].source)
+    assert sorted(int(number) for number, _ in linked) == list(range(1, len(rows) + 1))
+    assert all(number == link for number, link in linked)
+    assert f"Of {len(rows)} claims" in cells["summary"].source
+    for number, row in enumerate(rows, 1):
+        assert row.id == f"claim-{number:02}" and row.source.startswith(f"### Row {number}\n")
+        assert re.search(r"\*It says:\*.*\*True is:\*.*\(Chapter", row.source, re.S), row.id
+        evidence = chapter.cells[chapter.cells.index(row) + 1]
+        assert evidence.id == f"row-{number:02}" and evidence.execution_count
+        assert re.search(r"^ *assert ", evidence.source, re.M), evidence.id
 
 
 def test_readme_lists_the_chapters():
