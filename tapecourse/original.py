@@ -3,10 +3,14 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['original_model']
+__all__ = ['original_model', 'train_with']
 
 # %% ../notebooks/A_original_notebook.ipynb #export-imports
+from collections.abc import Iterator
+
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import layers
 
 # %% ../notebooks/A_original_notebook.ipynb #network
@@ -22,3 +26,37 @@ def original_model() -> keras.Sequential:
     dense += [layers.BatchNormalization(), layers.Dropout(0.5)]
     output = [layers.Dense(10), layers.Activation("softmax")]
     return keras.Sequential([keras.Input((28, 28, 1)), *groups, *dense, *output])
+
+# %% ../notebooks/A_original_notebook.ipynb #train-with
+def train_with(
+    bugs: list[str],
+    optimizer: keras.Optimizer,
+    x: np.ndarray,
+    y: np.ndarray,
+    epochs: int = 1,
+    seed: int = 0,
+) -> Iterator[keras.Sequential]:
+    """Train the network with these bugs and no others; yield it after each epoch. Appendix A."""
+    keras.utils.set_random_seed(seed)
+    model, random = original_model(), np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization) and "momentum 0.99" not in bugs:
+            layer.momentum = 0.9
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    reduce = tf.reduce_sum if "summed loss" in bugs else tf.reduce_mean
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 28, 28, 1]), tf.TensorSpec([None, 10])])
+    def step(images, labels):
+        with tf.GradientTape() as tape:
+            predicted = model(images, training="no training=True" not in bugs)
+            loss = reduce(keras.losses.categorical_crossentropy(labels, predicted))
+        optimizer.apply(tape.gradient(loss, variables), variables)
+
+    for _ in range(epochs):
+        order = np.arange(len(x)) if "not shuffled" in bugs else random.permutation(len(x))
+        seen = len(x) // 64 * 64 if "last images left out" in bugs else len(x)
+        for start in range(0, seen, 64):
+            batch = order[start : min(start + 64, seen)]
+            step(tf.constant(x[batch], tf.float32), tf.constant(y[batch], tf.float32))
+        yield model
