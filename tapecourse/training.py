@@ -105,7 +105,7 @@ class Means:
 
 # %% ../notebooks/05_training_loop.ipynb #trainer
 class Trainer:
-    """A model, its optimizer and its loss (labels, logits) -> scalar, with what trains and tests."""
+    """A model, its optimizer and its loss, (labels, logits) -> scalar; they train and test."""
 
     def __init__(self, model, optimizer, loss_function, execution: str = "graph"):
         optimizer.build(model.trainable_variables)  # now, or the first trace would make them
@@ -163,7 +163,7 @@ def make_batches(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> tf
 
 # %% ../notebooks/05_training_loop.ipynb #make-schedule
 def make_schedule(schedule: str, peak: float, steps: int) -> float | Callable:
-    """Make a learning rate for a run: "constant", or "cosine" with a warm-up of a quarter of it."""
+    """Make a learning rate: "constant", or "cosine", which warms up in the first quarter."""
     if schedule == "constant":
         return peak
     warm_up = math.ceil(steps / 4)
@@ -173,12 +173,13 @@ def make_schedule(schedule: str, peak: float, steps: int) -> float | Callable:
 
 # %% ../notebooks/05_training_loop.ipynb #history-class
 STEP_COLUMNS = ["step", "epoch", "loss", "right", "batch_size", "learning_rate"]
-EPOCH_COLUMNS = ["step", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
+EPOCH_COLUMNS = ["step", "epoch", "train_loss", "train_accuracy"]
+EPOCH_COLUMNS += ["val_loss", "val_accuracy", "seconds"]
 COLUMNS = ["kind", *dict.fromkeys(STEP_COLUMNS + EPOCH_COLUMNS)]
 
 
 class History:
-    """What a run measured: a row for each step and each epoch, written to a CSV file as it comes."""
+    """What a run measured: a row for each step and epoch, written to a CSV file as it comes."""
 
     def __init__(self, images_per_epoch: int, path: str | Path | None = None):
         self.images_per_epoch, self.path = images_per_epoch, path

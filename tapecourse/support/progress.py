@@ -62,7 +62,7 @@ def stop_unless_finite(rows: Sequence[Mapping[str, Any]]) -> None:
     Parameters
     ----------
     rows : sequence of mappings
-        Steps of a history.
+        Of a history.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def stop_unless_finite(rows: Sequence[Mapping[str, Any]]) -> None:
         The message names the first such step, and says why that may be.
     """
     for row in rows:
-        if not math.isfinite(row["loss"]):
+        if row["kind"] == "step" and not math.isfinite(row["loss"]):
             raise LossNotFinite(
                 f"the loss is {row['loss']} at step {row['step']} (epoch {row['epoch']:.2f}), with"
                 f" the learning rate {row['learning_rate']:.2g}. Likely causes: a learning rate"
