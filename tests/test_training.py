@@ -217,7 +217,7 @@ def test_step_moves_all_weights_and_says_what_it_measured(data):
     assert int(measured["right"]) == (logits.argmax(-1) == labels).sum()
     assert float(measured["learning_rate"]) == 0.25
     assert trainer.train_means.read() == pytest.approx(
-        (float(measured["loss"]), measured["right"] / 30)
+        (float(measured["loss"]), float(measured["right"]) / 30)
     )
     trainer.step(images, labels)
     for weight, old in zip(model.weights, before):

@@ -78,12 +78,12 @@ def draw_mistakes(
     probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
     predicted, sure = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
     wrong = np.flatnonzero(predicted != labels)
-    wrong = wrong[np.argsort(-sure[wrong])]
+    wrong = wrong[(-sure[wrong]).argsort()]
     figure, axes = plt.subplots(2, 5, figsize=(8, 4))
     for ax in axes.flat:
         ax.axis("off")
     for ax, index in zip(axes.flat, wrong):
-        true, guess = names[labels[index]], names[predicted[index]]
+        true, guess = names[int(labels[index])], names[int(predicted[index])]
         ax.imshow(images[index])
         ax.set_title(f"{true}, read as {guess}\n{sure[index]:.0%} sure", fontsize=10, loc="center")
     figure.suptitle("Mistakes on the test images, the surest first", x=0.01, ha="left")
