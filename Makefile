@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-CHAPTER := notebooks/05_training_loop.ipynb
+TRAINING_RUN := notebooks/B_training_run.ipynb
 
 .DEFAULT_GOAL := help
 .PHONY: help train sweep test lab export exercises bench lock
@@ -12,11 +12,11 @@ CHAPTER := notebooks/05_training_loop.ipynb
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-train: $(INSTALLED)  ## train the CNN of chapter 05 into runs/train; ARGS="-p epochs 3" sets parameters
-	@$(PY) -m tapecourse run $(CHAPTER) --out runs/train $(ARGS)
+train: $(INSTALLED)  ## train the CNN of chapter 05, and report it, in runs/train; ARGS="-p epochs 3" sets parameters
+	@$(PY) -m tapecourse run $(TRAINING_RUN) --out runs/train $(ARGS)
 
-sweep: $(INSTALLED)  ## run chapter 05 with 2 learning rates x 2 seeds into runs/sweep; ARGS="--dry-run" only prints
-	@$(PY) -m tapecourse sweep $(CHAPTER) -p epochs 1 -p learning_rate 1e-3,3e-3 -p seed 0,1 --out runs/sweep $(ARGS)
+sweep: $(INSTALLED)  ## train with 2 learning rates x 2 seeds into runs/sweep; ARGS="--dry-run" only prints
+	@$(PY) -m tapecourse sweep $(TRAINING_RUN) -p epochs 1 -p learning_rate 1e-3,3e-3 -p seed 0,1 --out runs/sweep $(ARGS)
 
 test: $(INSTALLED)  ## prove that everything works: every notebook cell and every test
 	@$(PY) -m pytest

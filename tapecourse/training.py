@@ -3,16 +3,13 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['IMAGE_SHAPE', 'CLASSES', 'BATCH_SIGNATURE', 'STEP_COLUMNS', 'EPOCH_COLUMNS', 'COLUMNS', 'Data', 'load_data',
-           'build_model', 'make_train_step', 'compile_step', 'make_batches', 'learning_rates', 'History',
-           'predict_logits', 'evaluate', 'progress_bar', 'epoch_line', 'stop_unless_finite', 'train', 'smooth',
+__all__ = ['IMAGE_SHAPE', 'CLASSES', 'STEP_COLUMNS', 'EPOCH_COLUMNS', 'COLUMNS', 'READ_EVERY', 'Data', 'load_data', 'build_model',
+           'Means', 'Trainer', 'compile_step', 'make_batches', 'make_schedule', 'History', 'train_epoch', 'train',
            'plot_history']
 
 # %% ../notebooks/05_training_loop.ipynb #export-imports
 import csv
 import math
-import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +25,8 @@ from tqdm import tqdm
 import tensorflow as tf
 import keras
 from keras import layers
-from .support.layers import FusedBatchNormalization
 from .support.data import FASHION_NAMES, read_arrays
-from .support.errors import LossNotFinite
+from .support.progress import epoch_line, progress_bar, stop_unless_finite
 
 # %% ../notebooks/05_training_loop.ipynb #load-data
 IMAGE_SHAPE = (28, 28, 1)  # height, width, channels
@@ -38,7 +34,7 @@ CLASSES = 10
 
 
 class Data(NamedTuple):
-    """Images float32 in [0, 1], (n, 28, 28, 1); labels int64, (n,), 0 ... 9. Chapter 05."""
+    """Images float32 in [0, 1], (n, 28, 28, 1), and labels int64, (n,), 0 to 9."""
 
     x_train: np.ndarray
     y_train: np.ndarray
@@ -50,15 +46,7 @@ class Data(NamedTuple):
 
 
 def load_data(dataset: str) -> Data:
-    """Load a data set, scale it, and hold out validation images. Chapter 05.
-
-    A ninth of the training images validates: at least one of each class, at most 2,000.
-
-    Raises
-    ------
-    InputError
-        See `tapecourse.support.data.read_arrays`.
-    """
+    """Load a data set; a ninth of its training images, at most 2,000, are for validation."""
     arrays = read_arrays(dataset)
     held_out = min(max(len(arrays.x_train) // 9, len(np.unique(arrays.y_train))), 2_000)
     x_train, x_val, y_train, y_val = train_test_split(
@@ -71,21 +59,15 @@ def load_data(dataset: str) -> Data:
     return Data(x_train, y_train, x_val, y_val, x_test, arrays.y_test, names)
 
 # %% ../notebooks/05_training_loop.ipynb #build-model
-def build_model(dropout: float = 0.5, momentum: float = 0.9) -> keras.Sequential:
-    """Build the CNN: images (n, 28, 28, 1) in, logits (n, 10) out. Chapter 05.
-
-    Parameters
-    ----------
-    dropout : float
-        Share of the dense layer's outputs that is dropped while training.
-    momentum : float
-        Weight of the past in batch normalization's moving averages.
-    """
+def build_model(
+    dropout: float = 0.5, momentum: float = 0.9, last_layer: str = "zeros"
+) -> keras.Sequential:
+    """Build the CNN: images (n, 28, 28, 1) in, logits (n, 10) out."""
 
     def group(filters, convolutions):
         for _ in range(convolutions):
             yield layers.Conv2D(filters, 3, padding="same", activation="relu")
-            yield FusedBatchNormalization(momentum=momentum)
+            yield layers.BatchNormalization(momentum=momentum)
         yield layers.MaxPooling2D()
 
     return keras.Sequential(
@@ -96,73 +78,81 @@ def build_model(dropout: float = 0.5, momentum: float = 0.9) -> keras.Sequential
             *group(64, convolutions=3),
             layers.Flatten(),
             layers.Dense(256, activation="relu"),
-            FusedBatchNormalization(momentum=momentum),
+            layers.BatchNormalization(momentum=momentum),
             layers.Dropout(dropout),
-            layers.Dense(CLASSES, kernel_initializer="zeros"),  # logits: no softmax here
+            layers.Dense(CLASSES, kernel_initializer=last_layer),
         ]
     )
 
-# %% ../notebooks/05_training_loop.ipynb #make-train-step
-def make_train_step(
-    model: keras.Model, optimizer: keras.Optimizer, loss_function: Callable
-) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Make the function that trains `model` on one batch. Chapter 05.
+# %% ../notebooks/05_training_loop.ipynb #means
+class Means:
+    """The mean loss and the accuracy over images, kept on the device until they are read."""
 
-    Parameters
-    ----------
-    model : keras.Model
-        Images (n, 28, 28, 1) in, logits (n, 10) out.
-    optimizer : keras.Optimizer
-        Changes the model's trainable variables; its own are made here.
-    loss_function : callable
-        (labels, logits) -> scalar loss, averaged over the batch.
+    def __init__(self) -> None:
+        self.loss = keras.metrics.Mean()
+        self.accuracy = keras.metrics.SparseCategoricalAccuracy()
 
-    Returns
-    -------
-    callable
-        (images, labels) -> (loss before the update, number of right predictions), both scalars.
-    """
-    optimizer.build(model.trainable_variables)  # now, or the first trace would make them
+    def add(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> None:
+        self.loss.update_state(loss, sample_weight=tf.shape(labels)[0])  # by the batch's size
+        self.accuracy.update_state(labels, logits)
 
-    def train_step(images, labels):
+    def read(self) -> tuple[float, float]:
+        """Return both, and start anew."""
+        means = float(self.loss.result()), float(self.accuracy.result())
+        self.loss.reset_state()
+        self.accuracy.reset_state()
+        return means
+
+# %% ../notebooks/05_training_loop.ipynb #trainer
+class Trainer:
+    """A model, its optimizer and its loss, (labels, logits) -> scalar; they train and test."""
+
+    def __init__(self, model, optimizer, loss_function, execution: str = "graph"):
+        optimizer.build(model.trainable_variables)  # now, or the first trace would make them
+        self.model, self.optimizer, self.loss_function = model, optimizer, loss_function
+        self.train_means, self.test_means = Means(), Means()
+        self.step = compile_step(self.train_step, model, execution)
+        self.test = compile_step(self.test_step, model, execution)
+
+    def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Train on a batch; return its loss before the update, and what else was measured."""
         with tf.GradientTape() as tape:
-            logits = model(images, training=True)
-            loss = loss_function(labels, logits)
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        right = tf.argmax(logits, axis=-1) == labels
-        return loss, tf.math.count_nonzero(right)
+            logits = self.model(images, training=True)
+            loss = self.loss_function(labels, logits) + sum(self.model.losses)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        learning_rate = tf.convert_to_tensor(self.optimizer.learning_rate)  # of this step
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        self.train_means.add(loss, labels, logits)
+        right = tf.math.count_nonzero(tf.argmax(logits, axis=-1) == labels)
+        return {"loss": loss, "right": right, "learning_rate": learning_rate}
 
-    return train_step
+    def test_step(self, images: tf.Tensor, labels: tf.Tensor) -> None:
+        """Add a batch to the test means, in inference mode."""
+        logits = self.model(images, training=False)
+        loss = self.loss_function(labels, logits) + sum(self.model.losses)
+        self.test_means.add(loss, labels, logits)
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        """Return mean loss and accuracy of images (n, 28, 28, 1), 500 at a time."""
+        for start in range(0, len(images), 500):
+            self.test(images[start : start + 500], labels[start : start + 500])
+        return self.test_means.read()
 
 # %% ../notebooks/05_training_loop.ipynb #compile-step
-BATCH_SIGNATURE = (
-    tf.TensorSpec((None, *IMAGE_SHAPE), tf.float32),
-    tf.TensorSpec((None,), tf.int64),
-)
+def compile_step(step: Callable, model: keras.Model, execution: str = "graph") -> Callable:
+    """Compile a step of (images, labels) into a "graph" for batches of any size, or for "xla".
 
-
-def compile_step(step: Callable, execution: str = "graph") -> Callable:
-    """Compile a step of (images, labels): traced once, for batches of any size. Chapter 05.
-
-    Parameters
-    ----------
-    step : callable
-        Takes images (n, 28, 28, 1) float32 and labels (n,) int64.
-    execution : str
-        "graph"; "xla", a graph that XLA compiles, once for each batch size; or "eager", unchanged.
+    With "eager" it stays as it is.
     """
     if execution == "eager":
         return step
-    return tf.function(step, input_signature=BATCH_SIGNATURE, jit_compile=execution == "xla")
+    signature = tf.TensorSpec(model.input_shape, tf.float32), tf.TensorSpec((None,), tf.int64)
+    return tf.function(step, input_signature=signature, jit_compile=execution == "xla")
 
 # %% ../notebooks/05_training_loop.ipynb #make-batches
 def make_batches(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Batch images (n, 28, 28, 1) and labels (n,), newly shuffled each epoch. Chapter 05.
-
-    The last batch holds what is left, 1 to `batch_size` images. A seed fixes the orders of all
-    epochs.
-    """
+    """Batch images and labels, newly shuffled each epoch; the last batch holds what is left."""
     x, y = tf.constant(x), tf.constant(y)
     order = tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed)
     batches = order.batch(batch_size).map(lambda i: (tf.gather(x, i), tf.gather(y, i)))
@@ -171,230 +161,117 @@ def make_batches(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> tf
     options.threading.private_threadpool_size = 1  # thread: the cores are for the training
     return batches.prefetch(1).with_options(options)  # the next batch is made during the step
 
-# %% ../notebooks/05_training_loop.ipynb #learning-rates
-def learning_rates(schedule: str, peak: float, steps: int) -> np.ndarray:
-    """Give each step of a run its learning rate, as an array (steps,). Chapter 05.
-
-    "constant" is `peak` throughout; "cosine" rises linearly to `peak` in the first quarter of the
-    steps, then falls along half a cosine to almost 0 (Loshchilov and Hutter, 2017).
-    """
+# %% ../notebooks/05_training_loop.ipynb #make-schedule
+def make_schedule(schedule: str, peak: float, steps: int) -> float | Callable:
+    """Make a learning rate: "constant", or "cosine", which warms up in the first quarter."""
     if schedule == "constant":
-        return np.full(steps, peak)
+        return peak
     warm_up = math.ceil(steps / 4)
-    rising = np.arange(1, warm_up + 1) / warm_up
-    progress = np.arange(1, steps - warm_up + 1) / (steps - warm_up + 1)  # above 0, below 1
-    return peak * np.concatenate([rising, (1 + np.cos(np.pi * progress)) / 2])
+    return keras.optimizers.schedules.CosineDecay(
+        peak / warm_up, max(1, steps - warm_up), warmup_target=peak, warmup_steps=warm_up
+    )
 
 # %% ../notebooks/05_training_loop.ipynb #history-class
 STEP_COLUMNS = ["step", "epoch", "loss", "right", "batch_size", "learning_rate"]
-EPOCH_COLUMNS = ["step", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"]
-EPOCH_COLUMNS += ["seconds"]
+EPOCH_COLUMNS = ["step", "epoch", "train_loss", "train_accuracy"]
+EPOCH_COLUMNS += ["val_loss", "val_accuracy", "seconds"]
 COLUMNS = ["kind", *dict.fromkeys(STEP_COLUMNS + EPOCH_COLUMNS)]
 
 
 class History:
-    """What a run measured: rows of the kind "step" and of the kind "epoch". Chapter 05.
-
-    Parameters
-    ----------
-    images_per_epoch : int
-        Number of training images.
-    path : path, optional
-        CSV file that gets each row as it comes, so that an interrupted run keeps what it had.
-    """
+    """What a run measured: a row for each step and epoch, written to a CSV file as it comes."""
 
     def __init__(self, images_per_epoch: int, path: str | Path | None = None):
-        self.images_per_epoch = images_per_epoch
-        self.path = path
-        self.images_seen = 0
-        self.rows: list[dict] = []
-        self.epoch_start = 0  # index in `rows` of this epoch's first step
+        self.images_per_epoch, self.path = images_per_epoch, path
+        self.steps_done, self.images_seen, self.rows = 0, 0, []
         if path:
-            with open(path, "w", newline="") as file:
-                csv.DictWriter(file, COLUMNS).writeheader()
+            Path(path).write_text(",".join(COLUMNS) + "\n")
 
-    @property
-    def steps(self) -> pd.DataFrame:
-        """One row a step: the columns of STEP_COLUMNS."""
-        return self._table("step", STEP_COLUMNS)
-
-    @property
-    def epochs(self) -> pd.DataFrame:
-        """One row a finished epoch: the columns of EPOCH_COLUMNS."""
-        return self._table("epoch", EPOCH_COLUMNS)
-
-    def add_step(self, loss: float, right: int, batch_size: int, learning_rate: float) -> None:
-        """Add a step, at the number of epochs that had been seen before it."""
-        self._add(
-            kind="step",
-            step=self.last_step + 1,
-            epoch=self.images_seen / self.images_per_epoch,
-            loss=loss,
-            right=right,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-        )
+    def add_step(self, batch_size: int, **measured) -> None:
+        epoch = self.images_seen / self.images_per_epoch  # before the step
+        self.steps_done += 1
         self.images_seen += batch_size
+        numbers = {name: np.asarray(value).item() for name, value in measured.items()}
+        self._add("step", epoch, batch_size=batch_size, **numbers)
 
-    def end_epoch(self, val_loss: float, val_accuracy: float, seconds: float) -> None:
-        """Add an epoch: means over its steps, each weighted by its batch; and what is given."""
-        steps = pd.DataFrame(self.rows[self.epoch_start :])
-        images = steps.batch_size.sum()
-        self._add(
-            kind="epoch",
-            step=self.last_step,
-            epoch=self.images_seen / self.images_per_epoch,
-            train_loss=(steps.loss * steps.batch_size).sum() / images,
-            train_accuracy=steps.right.sum() / images,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
-            seconds=seconds,
-        )
-        self.epoch_start = len(self.rows)
+    def end_epoch(self, **measured: float) -> None:
+        self._add("epoch", self.images_seen / self.images_per_epoch, **measured)
 
-    @property
-    def last_step(self) -> int:
-        """The number of the latest step, from 1; 0 before the first."""
-        return self.rows[-1]["step"] if self.rows else 0
-
-    def _table(self, kind: str, columns: list[str]) -> pd.DataFrame:
+    def table(self, kind: str) -> pd.DataFrame:
+        """Return the rows of the kind "step" or "epoch"."""
+        columns = STEP_COLUMNS if kind == "step" else EPOCH_COLUMNS
         return pd.DataFrame([row for row in self.rows if row["kind"] == kind], columns=columns)
 
-    def _add(self, **row) -> None:
-        self.rows.append(row)
+    def _add(self, kind: str, epoch: float, **numbers) -> None:
+        self.rows.append({"kind": kind, "step": self.steps_done, "epoch": epoch} | numbers)
         if self.path:
             with open(self.path, "a", newline="") as file:
-                csv.DictWriter(file, COLUMNS).writerow(row)
+                csv.DictWriter(file, COLUMNS).writerow(self.rows[-1])
 
-# %% ../notebooks/05_training_loop.ipynb #evaluate
-def predict_logits(model: keras.Model, images: np.ndarray, batch_size: int = 500) -> np.ndarray:
-    """Compute logits (n, 10) of images (n, 28, 28, 1) in inference mode. Chapter 05."""
-    parts = [
-        model(images[start : start + batch_size], training=False)
-        for start in range(0, len(images), batch_size)
-    ]
-    return np.concatenate(parts)
+# %% ../notebooks/05_training_loop.ipynb #train-epoch
+READ_EVERY = 50  # steps
 
 
-def evaluate(
-    model: keras.Model, loss_function: Callable, images: np.ndarray, labels: np.ndarray
-) -> tuple[float, float]:
-    """Return the mean loss and the accuracy (0 to 1) in inference mode. Chapter 05."""
-    logits = predict_logits(model, images)
-    return float(loss_function(labels, logits)), float(np.mean(logits.argmax(axis=-1) == labels))
+def train_epoch(trainer: Trainer, batches: tf.data.Dataset, history: History, bar: tqdm) -> None:
+    """Train once on each batch. Raise `LossNotFinite` if a loss is not finite."""
+    unread = []
 
-# %% ../notebooks/05_training_loop.ipynb #watching-run
-def progress_bar(images: int) -> tqdm:
-    """Make a bar for someone who watches, in a terminal or a Jupyter server. Chapter 05."""
-    watched = sys.stdout.isatty() or "JPY_SESSION_NAME" in os.environ  # a Jupyter server sets it
-    layout = "{percentage:3.0f}% |{bar}| {rate_fmt}, {remaining} left{postfix}"
-    return tqdm(
-        total=images,
-        unit=" images",
-        bar_format=layout,
-        ncols=80,
-        file=sys.stdout,
-        leave=False,
-        disable=not watched,
-    )
+    def read():
+        while unread:
+            history.add_step(**unread.pop(0))
 
-
-def epoch_line(epoch: int, epochs: int, history: History) -> str:
-    """Say in one line what the latest epoch brought. Chapter 05."""
-    row = history.rows[-1]
-    return (
-        f"epoch {epoch}/{epochs}:"
-        f"  training loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.1%}"
-        f"  validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.1%}"
-        f"  ({row['seconds']:.1f} s)"
-    )
-
-# %% ../notebooks/05_training_loop.ipynb #brake-code
-def stop_unless_finite(history: History) -> None:
-    """Raise `LossNotFinite` if the latest step's loss is NaN or infinite. Chapter 05."""
-    step = history.rows[-1]
-    if not math.isfinite(step["loss"]):
-        raise LossNotFinite(
-            f"the loss is {step['loss']} at step {step['step']} (epoch {step['epoch']:.2f}), with"
-            f" the learning rate {step['learning_rate']:.2g}. Likely causes: a learning rate that"
-            " is too high (try a third of it); a loss that is summed, not averaged; the logarithm"
-            " of a probability that became 0 (train on logits)."
-        )
+    try:
+        for images, labels in batches:
+            unread.append(trainer.step(images, labels) | {"batch_size": len(labels)})
+            bar.update(len(labels))
+            if len(unread) == READ_EVERY:
+                read()
+                stop_unless_finite(history.rows[-READ_EVERY:])
+    finally:
+        read()
+    stop_unless_finite(history.rows[-READ_EVERY:])
 
 # %% ../notebooks/05_training_loop.ipynb #train
 def train(
-    train_step: Callable,
-    optimizer: keras.Optimizer,
+    trainer: Trainer,
     batches: tf.data.Dataset,
-    rates: np.ndarray,
     epochs: int,
-    validate: Callable[[], tuple[float, float]],
+    validation: tuple[np.ndarray, np.ndarray],
     history: History,
 ) -> None:
-    """Train for some epochs, and write all that is measured into `history`. Chapter 05.
-
-    Parameters
-    ----------
-    train_step : callable
-        (images, labels) -> (loss, number right), see `make_train_step`.
-    optimizer : keras.Optimizer
-        The one in `train_step`; its learning rate is set before each step.
-    batches : tf.data.Dataset
-        Batches of (images, labels); each pass over it is an epoch.
-    rates : array (steps,)
-        The learning rate of each step of the run, see `learning_rates`.
-    validate : callable
-        () -> (loss, accuracy), called after each epoch.
-    history : History
-        Gets a row for each step and each epoch.
-
-    Raises
-    ------
-    LossNotFinite
-        The loss of a step is NaN or infinite. `history` holds all steps up to this one.
-    """
-    remaining_rates = iter(rates)
+    """Train for some epochs; look at validation images and labels after each."""
     with progress_bar(epochs * history.images_per_epoch) as bar:
-        for epoch in range(1, epochs + 1):
+        for _ in range(epochs):
             start = time.perf_counter()
-            for images, labels in batches:
-                optimizer.learning_rate = rate = next(remaining_rates)
-                loss, right = train_step(images, labels)
-                history.add_step(float(loss), int(right), len(labels), float(rate))
-                stop_unless_finite(history)
-                bar.set_postfix_str(f"loss {float(loss):.3f}", refresh=False)
-                bar.update(len(labels))
+            train_epoch(trainer, batches, history, bar)
             seconds = time.perf_counter() - start  # of training: validation is not counted
-            history.end_epoch(*validate(), seconds)
-            bar.write(epoch_line(epoch, epochs, history))
+            train_loss, train_accuracy = trainer.train_means.read()
+            val_loss, val_accuracy = trainer.evaluate(*validation)
+            history.end_epoch(
+                train_loss=train_loss, train_accuracy=train_accuracy,
+                val_loss=val_loss, val_accuracy=val_accuracy, seconds=seconds,
+            )
+            bar.write(epoch_line(history.rows[-1], epochs))
 
 # %% ../notebooks/05_training_loop.ipynb #plot-history
-def smooth(losses: pd.Series, window: int) -> pd.Series:
-    """Take the centred moving mean of losses over `window` steps. Chapter 05."""
-    return losses.rolling(window, center=True, min_periods=1).mean()
-
-
 def plot_history(history: History) -> Figure:
-    """Draw loss and accuracy against epochs, each where it was measured. Chapter 05.
-
-    Steps lie where they began, each epoch's training mean at its middle, validation at its end.
-    """
-    steps, epochs = history.steps, history.epochs
+    """Draw loss and accuracy against epochs, each number where it was measured."""
+    steps, epochs = history.table("step"), history.table("epoch")
     figure, (top, bottom) = plt.subplots(2, 1, sharex=True, figsize=(8, 6), height_ratios=[3, 2])
 
     window = max(1, (steps.epoch < 1).sum() // 5)
-    smoothed = smooth(steps.loss, window)
+    smoothed = steps.loss.rolling(window, center=True, min_periods=1).mean()
     top.plot(steps.epoch, steps.loss, color="C0", alpha=0.25, lw=1, label="training, each step")
     top.plot(steps.epoch, smoothed, color="C0", label=f"training, mean of {window} steps")
     middles = epochs.epoch - 0.5
-    for axis, quantity in [(top, "loss"), (bottom, "accuracy")]:
+    for ax, quantity in [(top, "loss"), (bottom, "accuracy")]:
         label = "training, mean of the epoch"
-        axis.plot(middles, epochs[f"train_{quantity}"], "o:", color="C0", label=label)
-        axis.plot(epochs.epoch, epochs[f"val_{quantity}"], "s--", color="C1", label="validation")
-        axis.legend()
+        ax.plot(middles, epochs[f"train_{quantity}"], "o:", color="C0", label=label)
+        ax.plot(epochs.epoch, epochs[f"val_{quantity}"], "s--", color="C1", label="validation")
+        ax.legend()
 
     top.set(title="Training and validation, each drawn where it was measured")
-    top.set(yscale="log", ylabel="cross-entropy loss (log scale)")
+    top.set(yscale="log", ylabel="loss (log scale)")
     bottom.set(xlabel="epoch", ylabel="accuracy")
     bottom.yaxis.set_major_formatter("{x:.0%}")
     return figure

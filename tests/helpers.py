@@ -16,7 +16,7 @@ from hypothesis import settings
 from tapecourse.tools.command import main
 from tapecourse.tools.execute import marks_of
 
-CHAPTER = ROOT / "notebooks" / "05_training_loop.ipynb"
+TRAINING_RUN = ROOT / "notebooks" / "B_training_run.ipynb"
 THOROUGH = settings.get_current_profile_name() == "thorough"  # see conftest.py
 
 

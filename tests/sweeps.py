@@ -1,6 +1,6 @@
-"""What the tests of `tapecourse sweep` share: runs of a second instead of chapter 05's.
+"""What the tests of `tapecourse sweep` share: runs of a second instead of a training run's.
 
-Each writes what chapter 05 writes, and adds a line to `begun` when it begins.
+Each writes what a training run writes, and adds a line to `begun` when it begins.
 """
 
 import csv

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cells import run_cells
 from conftest import CHAPTERS, ROOT
-from helpers import CHAPTER
+from helpers import TRAINING_RUN
 
 from tapecourse.support.errors import InputError
 
@@ -30,6 +30,10 @@ THEORY = [
     ("04_gradient_tape", "x0", [0.4, 5.1, None]),
     ("04_gradient_tape", "clip_norm", [0, 101, NAN]),
     ("04_gradient_tape", "seed", [-1, 2**32, "0"]),
+    ("05_training_loop", "epochs", [0, 101, 2.5]),
+    ("05_training_loop", "batch_size", [0, 4001, "64"]),
+    ("05_training_loop", "learning_rate", [0, 1.1, NAN]),
+    ("05_training_loop", "seed", [-1, 2**32, 0.0]),
     ("A_original_notebook", "seed", [-1, 2**32, None]),
 ]
 
@@ -64,13 +68,13 @@ def test_each_theory_parameter_is_checked(stem, name, values):
         ("dataset", "bad.npz", "dataset = 'bad.npz': the file lacks the array x_train"),
     ],
 )
-def test_chapter_05_refuses_before_training(tmp_path, monkeypatch, name, value, message):
+def test_the_training_run_refuses_before_training(tmp_path, monkeypatch, name, value, message):
     """Where the data is loaded at the latest: the cells behind are not run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     np.savez("bad.npz", x=np.zeros(3))
     with pytest.raises(InputError) as error:
-        run_cells(CHAPTER, {name: value}, last="data")
+        run_cells(TRAINING_RUN, {name: value}, last="data")
     assert str(error.value).startswith(message)
 
 
@@ -80,7 +84,7 @@ def test_papermill_fails_before_training_with_one_clear_error(tmp_path):
     environment = os.environ | dict(
         KERAS_HOME=str(tmp_path), http_proxy=nowhere, https_proxy=nowhere, no_proxy=""
     )
-    command = [sys.executable, "-m", "papermill", CHAPTER, tmp_path / "executed.ipynb"]
+    command = [sys.executable, "-m", "papermill", TRAINING_RUN, tmp_path / "executed.ipynb"]
     command += ["-k", "python3", "-p", "dataset", "mnist", "--no-progress-bar"]
     for _ in range(3):  # a kernel may not start; see try_three_kernels of tapecourse.tools.run
         result = subprocess.run(command, capture_output=True, text=True, env=environment)

@@ -35,7 +35,7 @@ def test_what_is_stale_or_missing_is_named_and_nothing_else_is(course):
         ("graph", "02_computational_graph.ipynb #node"),
         ("tape", "03_build_a_tape.ipynb #reverse-sweep"),
         ("gradients", "04_gradient_tape.ipynb #explain-gradients"),
-        ("training", "05_training_loop.ipynb #make-train-step"),
+        ("training", "05_training_loop.ipynb #trainer"),
         ("original", "A_original_notebook.ipynb #network"),
     ],
 )

@@ -1,6 +1,5 @@
 """`tapecourse run`: the runner around papermill."""
 
-import ast
 import json
 import os
 import socket
@@ -10,19 +9,20 @@ import numpy as np
 import papermill
 import pandas as pd
 import pytest
-from helpers import CHAPTER, THOROUGH, make_notebook, run, run_here
+from helpers import TRAINING_RUN, make_notebook, run, run_here
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
 from tapecourse.support.errors import InputError
 from tapecourse.tools.attempt import results_of
 from tapecourse.tools.parameters import typed_parameters
+from tapecourse.training import build_model, load_data
 
 # --- parameters
 
 
 def test_values_get_the_notebooks_types():
     given = [("epochs", "3"), ("learning_rate", "1"), ("dataset", "5"), ("seed", "0")]
-    typed = typed_parameters(str(CHAPTER), given)
+    typed = typed_parameters(str(TRAINING_RUN), given)
     assert typed == {"epochs": 3, "learning_rate": 1.0, "dataset": "5", "seed": 0}
     assert list(map(type, typed.values())) == [int, float, str, int]
 
@@ -38,7 +38,7 @@ def test_values_get_the_notebooks_types():
 )
 def test_wrong_names_and_types_are_refused(name, value, message):
     with pytest.raises(InputError, match=f"^{message}"):
-        typed_parameters(str(CHAPTER), [(name, value)])
+        typed_parameters(str(TRAINING_RUN), [(name, value)])
 
 
 def test_a_missing_notebook_is_refused():
@@ -47,7 +47,7 @@ def test_a_missing_notebook_is_refused():
 
 
 def test_a_refusal_is_one_line_and_runs_nothing(tmp_path, capfd):
-    assert run_here(CHAPTER, "-p", "epoch", 3, "--out", tmp_path / "out") == 2
+    assert run_here(TRAINING_RUN, "-p", "epoch", 3, "--out", tmp_path / "out") == 2
     output = capfd.readouterr()
     assert output.err.startswith("parameter = 'epoch': one of dataset, epochs")
     assert output.err.count("\n") == 1 and not output.out
@@ -64,7 +64,7 @@ def test_the_notebook_itself_is_never_overwritten(tmp_path, capfd):
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path, capfd):
     (tmp_path / "file").write_text("")
-    assert run_here(CHAPTER, "--out", tmp_path / "file" / "out") == 2
+    assert run_here(TRAINING_RUN, "--out", tmp_path / "file" / "out") == 2
     error = capfd.readouterr().err
     assert "can't be written" in error and error.count("\n") == 1
 
@@ -182,23 +182,7 @@ def test_kernels_that_never_start_are_told(tmp_path, take_ports_of, capfd):
     assert "(tried 3 times)\n" in error and "Traceback" not in error
 
 
-@pytest.fixture
-def training_chapter(tmp_path):
-    """Chapter 05 up to its results; what follows depends on no parameter, and takes long."""
-    if THOROUGH:
-        return CHAPTER
-    chapter = nbformat.read(CHAPTER, as_version=4)
-    [end] = [i for i, cell in enumerate(chapter.cells) if cell.id == "results"]
-    after = [cell for cell in chapter.cells[end + 1 :] if cell.cell_type == "code"]
-    names = ast.walk(ast.parse("\n".join(cell.source for cell in after)))
-    used = {node.id for node in names if isinstance(node, ast.Name)}
-    assert not used & set(papermill.inspect_notebook(CHAPTER))
-    del chapter.cells[end + 1 :]
-    nbformat.write(chapter, tmp_path / CHAPTER.name)
-    return tmp_path / CHAPTER.name
-
-
-def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path, training_chapter):
+def test_the_training_run_takes_other_data_and_hyperparameters(tmp_path):
     """From another folder, by a relative path, with a partial batch and XLA."""
     random = np.random.default_rng(0)
     labels = np.arange(150) % 10
@@ -211,12 +195,12 @@ def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path, training
     options = (
         "-p dataset rows.npz -p epochs 2 -p batch_size 25 -p execution xla -p schedule constant"
     )
-    result = run("run", training_chapter, "--out", "out", *options.split(), cwd=tmp_path)
+    result = run("run", TRAINING_RUN, "--out", "out", *options.split(), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "epoch 2/2:" in result.stdout and "\ntest_accuracy: " in result.stdout
     assert "out/loss.png" in result.stdout
 
-    executed = nbformat.read(tmp_path / "out" / "05_training_loop.ipynb", as_version=4)
+    executed = nbformat.read(tmp_path / "out" / "B_training_run.ipynb", as_version=4)
     results = results_of(executed)
     assert results == json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert results["parameters"] == dict(
@@ -230,6 +214,10 @@ def test_the_chapter_runs_with_other_data_and_hyperparameters(tmp_path, training
     history = pd.read_csv(tmp_path / "out" / "history.csv")
     assert history[history.kind == "step"].batch_size.tolist() == [25, 25, 25, 25, 7] * 2
     assert (tmp_path / "out" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    again, rows = build_model(), load_data(str(tmp_path / "rows.npz"))
+    again.load_weights(tmp_path / "out" / "model.weights.h5")
+    right = again.predict(rows.x_test, verbose=0).argmax(axis=-1) == rows.y_test
+    assert right.mean() == metrics["test_accuracy"]
     for cell in executed.cells:
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", output.text

@@ -1,4 +1,4 @@
-"""The loop of chapter 05: its step, batches, learning rates, history and plot."""
+"""The loop of chapter 05: its step, batches, schedule, history and plot."""
 
 import hashlib
 import math
@@ -14,21 +14,19 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from conftest import ROOT
+from keras import layers
 
+from tapecourse.support.errors import LossNotFinite
 from tapecourse.training import (
     COLUMNS,
     Data,
     History,
-    LossNotFinite,
+    Trainer,
     build_model,
-    compile_step,
-    evaluate,
-    learning_rates,
     load_data,
     make_batches,
-    make_train_step,
+    make_schedule,
     plot_history,
-    predict_logits,
     train,
 )
 
@@ -45,16 +43,22 @@ def fresh_model(**options) -> keras.Model:
     return build_model(**options)
 
 
-def fresh_run(data: Data, images: int, path=None, **options):
+def small_trainer(optimizer: keras.Optimizer | None = None, execution="graph") -> Trainer:
+    """A trainer of a small network with everything that training mode changes."""
+    keras.utils.set_random_seed(0)
+    dense, normalize = layers.Dense(8, activation="relu"), layers.BatchNormalization()
+    middle = [layers.Flatten(), dense, normalize, layers.Dropout(0.5)]
+    model = keras.Sequential([keras.Input((28, 28, 1)), *middle, layers.Dense(10)])
+    return Trainer(model, optimizer or keras.optimizers.Adam(), loss_function, execution)
+
+
+def small_run(data: Data, images: int, path=None) -> dict:
     """Everything that `train` needs, for the first images, in batches of 32, for one epoch."""
-    model, adam = fresh_model(**options), keras.optimizers.Adam()
-    return model, dict(
-        train_step=compile_step(make_train_step(model, adam, loss_function)),
-        optimizer=adam,
+    return dict(
+        trainer=small_trainer(),
         batches=make_batches(data.x_train[:images], data.y_train[:images], 32, seed=0),
-        rates=learning_rates("constant", 1e-3, steps=math.ceil(images / 32)),
         epochs=1,
-        validate=lambda: (0.5, 0.75),
+        validation=(data.x_val[:50], data.y_val[:50]),
         history=History(images, path),
     )
 
@@ -103,20 +107,22 @@ def test_batches_are_shuffled_anew_and_by_the_seed():
 # --- learning rates
 
 
+def rates_of(schedule: str, peak: float, steps: int) -> np.ndarray:
+    rate = make_schedule(schedule, peak, steps)
+    return np.array([float(rate(step)) if callable(rate) else rate for step in range(steps)])
+
+
 def test_cosine_warms_up_then_falls():
-    rates = learning_rates("cosine", 2.0, steps=100)
-    assert len(rates) == 100
-    assert rates.argmax() == 24 and rates.max() == 2.0
-    np.testing.assert_allclose(np.diff(rates[:25]), 2.0 / 25)
-    assert (np.diff(rates[24:]) < 0).all()
+    rates = rates_of("cosine", 2.0, steps=100)
+    assert rates.argmax() == 25 and rates.max() == 2.0 and rates[0] == pytest.approx(2 / 25)
+    assert np.ptp(np.diff(rates[:26])) < 1e-6 and (np.diff(rates[25:]) < 0).all()
     assert 0 < rates[-1] < 0.01
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 def test_short_runs_have_rates(schedule, steps):
-    rates = learning_rates(schedule, 0.1, steps)
-    assert rates.shape == (steps,)
+    rates = rates_of(schedule, 0.1, steps)
     assert (rates > 0).all() and rates.max() == pytest.approx(0.1)
 
 
@@ -124,94 +130,129 @@ def test_short_runs_have_rates(schedule, steps):
 
 
 def test_first_loss_is_a_guess(data):
-    loss, _ = evaluate(fresh_model(), loss_function, data.x_val, data.y_val)
-    assert loss == pytest.approx(math.log(10), abs=1e-6)
+    logits = fresh_model()(data.x_val[:50], training=False)
+    assert float(loss_function(data.y_val[:50], logits)) == pytest.approx(math.log(10), abs=1e-6)
 
 
-def our_losses(data, loss):
-    model, adam = fresh_model(dropout=0.0), keras.optimizers.Adam(1e-3)
-    step = compile_step(make_train_step(model, adam, loss))
-    batches = make_batches(data.x_train[:320], data.y_train[:320], 32, seed=0)
-    return np.array([step(images, labels)[0].numpy() for images, labels in batches])
+class AddsLoss(layers.Layer):
+    """Adds a loss of its own, as a variational autoencoder does."""
+
+    def call(self, inputs):
+        self.add_loss(0.01 * keras.ops.mean(keras.ops.square(inputs)))
+        return inputs
 
 
-@pytest.fixture
-def float64():
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_dtype_policy("float32")
+def compared_model(case: str) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    penalties = {}
+    if case == "scaled":  # fit itself can't add an activity's penalty, which has half precision
+        penalties = dict(kernel_regularizer="l2")
+    if case == "penalties":
+        penalties = dict(kernel_regularizer="l2", bias_regularizer="l1", activity_regularizer="l1")
+    first = layers.Dense(16, activation="relu", **penalties)
+    normalize = layers.BatchNormalization()
+    first.trainable = normalize.trainable = case != "frozen"
+    middle = [first, normalize, layers.Dropout(0.3, seed=1)]
+    middle += [AddsLoss(), layers.Dense(8, kernel_regularizer="l1"), AddsLoss()]
+    ends = [keras.Input((28, 28, 1)), layers.Flatten()]
+    return keras.Sequential(
+        [*ends, *(middle if case == "losses" else middle[:3]), layers.Dense(10)]
+    )
 
 
-def test_equal_to_fit(data, float64):
-    """In float64, where ten steps amplify rounding to 1e-12; fit reports in float32 (6e-8)."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float64")
+def make_loss(case: str):
+    """Make the loss in the precision that is set; in one case it is the sum of two."""
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if case != "losses":
+        return cross_entropy
+    return lambda labels, logits: cross_entropy(labels, logits) + keras.ops.mean(logits**2)
+
+
+CASES = [  # what is compared, policy, tolerance: of fit's losses, over 20 steps
+    ("penalties", "float64", 1e-10),
+    ("frozen", "float64", 1e-10),
+    ("losses", "float64", 1e-10),
+    ("scaled", "mixed_float16", 1e-2),  # numbers of 11 bits
+]
+
+
+@pytest.mark.parametrize("case, policy, tolerance", CASES)
+def test_equal_to_fit(data, case, policy, tolerance):
+    """Penalties, frozen layers, several losses, a scaled loss: 20 steps of each, with dropout."""
+
+    def optimizer():
+        adam = keras.optimizers.Adam(make_schedule("cosine", 1e-2, steps=20))
+        return keras.optimizers.LossScaleOptimizer(adam) if policy == "mixed_float16" else adam
+
+    batches = tf.data.Dataset.from_tensor_slices((data.x_train, data.y_train)).batch(32).take(20)
+    keras.config.set_floatx("float64" if policy == "float64" else "float32")
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = compared_model(case)
+        model.compile(optimizer(), make_loss(case))
+        fitted = model.fit(
+            batches.repeat(), epochs=20, steps_per_epoch=1, shuffle=False, verbose=0
+        )
+        ours = compared_model(case)
+        trainer = Trainer(ours, optimizer(), make_loss(case))
+        losses = [float(trainer.step(*batch)["loss"]) for batch in batches]
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_allclose(losses, fitted.history["loss"], rtol=tolerance)
+    assert losses[-1] < 0.9 * losses[0]  # it has learned, and so compared more than a start
+    for weight, other in zip(ours.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, other, rtol=tolerance, atol=tolerance)
+
+
+def test_step_moves_all_weights_and_says_what_it_measured(data):
+    """The CNN; its last layer starts at zero, so the others move from the second step on."""
+    images, labels = data.x_train[:30], data.y_train[:30]
     model = fresh_model(dropout=0.0)
-    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss)
-    batches = make_batches(data.x_train[:320], data.y_train[:320], 32, seed=0)
-    fitted = model.fit(batches, epochs=10, steps_per_epoch=1, shuffle=False, verbose=0)
-    expected = np.array(fitted.history["loss"])
-    np.testing.assert_allclose(our_losses(data, loss), expected, rtol=2e-7)
-
-    def doubled(labels, logits):
-        return 2 * loss(labels, logits)
-
-    wrong = our_losses(data, doubled) / 2  # a step that differs is told apart
-    assert abs(wrong / expected - 1).max() > 1e-5
-
-
-def test_moving_statistics_move_and_the_weights_too(data):
-    model, adam = fresh_model(), keras.optimizers.Adam()
-    step = make_train_step(model, adam, loss_function)
     before = [weight.numpy().copy() for weight in model.weights]
-    for _ in range(2):  # the last layer starts at zero, so the others move from the second step on
-        step(data.x_train[:32], data.y_train[:32])
+    logits = fresh_model(dropout=0.0)(images, training=True).numpy()
+    trainer = Trainer(model, keras.optimizers.Adam(0.25), loss_function, "eager")
+    measured = trainer.step(images, labels)
+    assert float(measured["loss"]) == pytest.approx(float(loss_function(labels, logits)), rel=1e-6)
+    assert int(measured["right"]) == (logits.argmax(-1) == labels).sum()
+    assert float(measured["learning_rate"]) == 0.25
+    assert trainer.train_means.read() == pytest.approx(
+        (float(measured["loss"]), float(measured["right"]) / 30)
+    )
+    trainer.step(images, labels)
     for weight, old in zip(model.weights, before):
         if "seed" not in weight.path:
             assert np.abs(weight.numpy() - old).max() > 0, weight.path
 
 
-def test_step_returns_the_mean_loss_and_the_number_right(data):
-    images, labels = data.x_train[:50], data.y_train[:50]
-    model = fresh_model(dropout=0.0)
-    logits = model(images, training=True).numpy()
-    step = make_train_step(fresh_model(dropout=0.0), keras.optimizers.Adam(), loss_function)
-    loss, right = step(images, labels)
-    assert float(loss) == pytest.approx(float(loss_function(labels, logits)), rel=1e-6)
-    assert int(right) == (logits.argmax(-1) == labels).sum()
-
-
-def test_a_step_trains_the_model_it_was_made_with(data):
-    old, new = fresh_model(), fresh_model()
-    step = compile_step(make_train_step(old, keras.optimizers.Adam(), loss_function))
-    step(data.x_train[:32], data.y_train[:32])
-    assert np.abs(old.layers[-1].kernel.numpy()).max() > 0
-    assert np.abs(new.layers[-1].kernel.numpy()).max() == 0
+def test_an_optimizer_of_another_model_is_refused(data):
+    """A step can't train with an optimizer that doesn't belong to its model."""
+    adam = keras.optimizers.Adam()
+    small_trainer(adam)
+    with pytest.raises(ValueError, match="optimizer"):
+        trainer = small_trainer(adam)
+        trainer.step(data.x_train[:8], data.y_train[:8])
 
 
 @pytest.mark.parametrize("execution, sizes", [("graph", (32, 32, 7, 1)), ("xla", (8, 8, 1))])
 def test_one_trace_serves_every_batch_size(data, execution, sizes):
-    """XLA compiles for each size, which takes seconds."""
-    step = make_train_step(fresh_model(), keras.optimizers.Adam(), loss_function)
-    step = compile_step(step, execution)
+    """XLA compiles for each size."""
+    trainer = small_trainer(execution=execution)
     for size in sizes:
-        loss, _ = step(tf.constant(data.x_train[:size]), tf.constant(data.y_train[:size]))
-        assert math.isfinite(loss)
-    assert step.experimental_get_tracing_count() == 1
+        trainer.test(data.x_train[:size], data.y_train[:size])
+        assert math.isfinite(trainer.step(data.x_train[:size], data.y_train[:size])["loss"])
+    assert trainer.step.experimental_get_tracing_count() == 1
+    assert trainer.test.experimental_get_tracing_count() == 1
 
 
-def test_eager_step_is_left_as_it_is():
-    assert compile_step(len, "eager") is len
-
-
-def test_evaluate_weighs_every_image_alike(data):
-    model = fresh_model()
-    model.layers[-1].kernel.assign(np.random.default_rng(0).normal(size=(256, 10)))
-    images, labels = data.x_train[:70], data.y_train[:70]
-    whole = model(images, training=False).numpy()
-    np.testing.assert_allclose(predict_logits(model, images, 32), whole, rtol=1e-3, atol=1e-3)
-    loss, accuracy = evaluate(model, loss_function, images, labels)
-    assert loss == pytest.approx(float(loss_function(labels, whole)), rel=1e-3)
-    assert accuracy == pytest.approx((whole.argmax(-1) == labels).mean())
+def test_evaluate_weighs_every_image_alike_and_includes_penalties(data):
+    keras.utils.set_random_seed(0)
+    last = layers.Dense(10, kernel_regularizer="l2")
+    model = keras.Sequential([keras.Input((28, 28, 1)), layers.Flatten(), last])
+    images, labels = data.x_train[:701], data.y_train[:701]
+    loss, accuracy = Trainer(model, keras.optimizers.SGD(), loss_function).evaluate(images, labels)
+    model.compile(loss=loss_function, metrics=["accuracy"])
+    assert (loss, accuracy) == pytest.approx(model.evaluate(images, labels, verbose=0), rel=1e-4)
 
 
 # --- the history
@@ -221,25 +262,25 @@ def hand_made_history(path=None) -> History:
     """Two epochs of 9 images in batches of 4, 4 and 1."""
     history = History(9, path)
     for loss, right, size in [(4.0, 1, 4), (4.0, 2, 4), (8.5, 0, 1)]:
-        history.add_step(loss, right, size, learning_rate=0.1)
-    history.end_epoch(val_loss=3.0, val_accuracy=0.25, seconds=1.5)
+        history.add_step(size, loss=loss, right=right, learning_rate=0.1)
+    history.end_epoch(
+        train_loss=4.5, train_accuracy=3 / 9, val_loss=3.0, val_accuracy=0.25, seconds=1.5
+    )
     for loss, right, size in [(1.0, 4, 4), (2.0, 3, 4), (0.0, 1, 1)]:
-        history.add_step(loss, right, size, learning_rate=0.01)
-    history.end_epoch(val_loss=1.0, val_accuracy=0.75, seconds=1.25)
+        history.add_step(size, loss=tf.constant(loss), right=right, learning_rate=0.01)
+    history.end_epoch(
+        train_loss=12 / 9, train_accuracy=8 / 9, val_loss=1.0, val_accuracy=0.75, seconds=1.25
+    )
     return history
 
 
-def test_history_arithmetic():
+def test_steps_lie_where_they_began():
     history = hand_made_history()
-    assert history.steps.step.tolist() == [1, 2, 3, 4, 5, 6]
-    np.testing.assert_allclose(history.steps.epoch * 9, [0, 4, 8, 9, 13, 17])
-    epochs = history.epochs
-    assert epochs.step.tolist() == [3, 6]
-    assert epochs.epoch.tolist() == [1.0, 2.0]
-    np.testing.assert_allclose(epochs.train_loss, [(16 + 16 + 8.5) / 9, (4 + 8 + 0) / 9])
-    np.testing.assert_allclose(epochs.train_accuracy, [3 / 9, 8 / 9])
-    assert epochs.val_loss.tolist() == [3.0, 1.0]
-    assert epochs.seconds.tolist() == [1.5, 1.25]
+    steps, epochs = history.table("step"), history.table("epoch")
+    assert steps.step.tolist() == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose(steps.epoch * 9, [0, 4, 8, 9, 13, 17])
+    assert epochs.step.tolist() == [3, 6] and epochs.epoch.tolist() == [1.0, 2.0]
+    assert epochs.val_loss.tolist() == [3.0, 1.0] and epochs.seconds.tolist() == [1.5, 1.25]
 
 
 def test_history_file_holds_the_same(tmp_path):
@@ -247,62 +288,74 @@ def test_history_file_holds_the_same(tmp_path):
     table = pd.read_csv(tmp_path / "history.csv")
     assert table.columns.tolist() == COLUMNS
     assert table.kind.tolist() == 2 * ["step", "step", "step", "epoch"]
-    for kind, rows in [("step", history.steps), ("epoch", history.epochs)]:
+    for kind in ("step", "epoch"):
+        rows = history.table(kind)
         written = table[table.kind == kind][rows.columns].reset_index(drop=True)
         pd.testing.assert_frame_equal(written, rows, check_dtype=False)
 
 
 def test_train_records_every_step_and_epoch(data, capsys):
-    _, run = fresh_run(data, images=100)
-    run |= dict(epochs=2, rates=np.array([1e-3, 2e-3, 3e-3, 4e-3] * 2))
+    adam = keras.optimizers.Adam(make_schedule("cosine", 0.01, steps=8))
+    run = small_run(data, images=100) | dict(epochs=2, trainer=small_trainer(adam))
     train(**run)
-    steps, epochs = run["history"].steps, run["history"].epochs
+    steps, epochs = run["history"].table("step"), run["history"].table("epoch")
     assert steps.batch_size.tolist() == [32, 32, 32, 4] * 2
     np.testing.assert_allclose(steps.epoch, [0, 0.32, 0.64, 0.96, 1, 1.32, 1.64, 1.96])
-    np.testing.assert_allclose(steps.learning_rate, run["rates"])
-    assert float(run["optimizer"].learning_rate) == pytest.approx(4e-3)
-    assert epochs.val_accuracy.tolist() == [0.75, 0.75]
+    np.testing.assert_allclose(steps.learning_rate, rates_of("cosine", 0.01, 8), rtol=1e-6)
+    for number, epoch in enumerate(epochs.itertuples()):
+        own = steps[4 * number : 4 * number + 4]
+        assert epoch.train_loss == pytest.approx(np.average(own.loss, weights=own.batch_size))
+        assert epoch.train_accuracy == pytest.approx(own.right.sum() / 100)
+    assert run["trainer"].evaluate(*run["validation"]) == tuple(
+        epochs.iloc[-1][["val_loss", "val_accuracy"]]
+    )
     assert (epochs.seconds > 0).all()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
 
 
+def replace_step(run: dict, change) -> None:
+    """Let `change(number of the step, what it measured)` stand in for what steps measure."""
+    step, numbers = run["trainer"].step, iter(range(1, 1000))
+    run["trainer"].step = lambda *batch: change(next(numbers), step(*batch))
+
+
 def test_an_interrupted_run_keeps_its_history(data, tmp_path):
-    _, run = fresh_run(data, images=160, path=tmp_path / "history.csv")
-    steps_done, whole_step = [], run["train_step"]
+    run = small_run(data, images=160, path=tmp_path / "history.csv")
 
-    def interrupted_step(images, labels):
-        if len(steps_done) == 3:
+    def interrupt(number, measured):
+        if number == 4:
             raise KeyboardInterrupt
-        steps_done.append(1)
-        return whole_step(images, labels)
+        return measured
 
+    replace_step(run, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(**run | dict(train_step=interrupted_step))
-    assert len(run["history"].steps) == 3
-    assert len(pd.read_csv(tmp_path / "history.csv")) == 3
-    assert len(run["history"].epochs) == 0
+        train(**run)
+    assert len(run["history"].table("step")) == len(pd.read_csv(tmp_path / "history.csv")) == 3
+    assert len(run["history"].table("epoch")) == 0
     plt.close(plot_history(run["history"]))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path, value):
-    _, run = fresh_run(data, images=160, path=tmp_path / "history.csv")
-    losses = iter([1.0, value, 1.0])
-    run["train_step"] = lambda images, labels: (next(losses), 0)
-    with pytest.raises(LossNotFinite, match=f"loss is {value} at step 2 .*learning rate 0.001"):
+@pytest.mark.parametrize("bad", [2, 60])
+def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path, value, bad):
+    """Within 50 steps; in the second epoch, too."""
+    run = small_run(data, images=1600, path=tmp_path / "history.csv") | dict(epochs=10)
+    replace_step(run, lambda n, measured: measured | ({"loss": value} if n == bad else {}))
+    with pytest.raises(
+        LossNotFinite, match=f"loss is {value} at step {bad} .*learning rate 0.001"
+    ):
         train(**run)
-    assert len(pd.read_csv(tmp_path / "history.csv")) == 2
+    assert bad <= len(run["history"].table("step")) < bad + 50
 
 
 def digest(seed):
     """Train for five steps; return a digest of all weights."""
     keras.utils.set_random_seed(seed)
-    model, adam = build_model(), keras.optimizers.Adam()
-    step = compile_step(make_train_step(model, adam, loss_function))
-    data = load_data("mnist_5k")
-    for images, labels in make_batches(data.x_train[:320], data.y_train[:320], 64, seed):
-        step(images, labels)
+    data, model = load_data("mnist_5k"), build_model()
+    trainer = Trainer(model, keras.optimizers.Adam(), loss_function)
+    for batch in make_batches(data.x_train[:320], data.y_train[:320], 64, seed):
+        trainer.step(*batch)
     return hashlib.sha256(b"".join(weight.numpy().tobytes() for weight in model.weights))
 
 
@@ -351,7 +404,7 @@ def test_plot_puts_each_point_where_it_was_measured(drawn):
 def test_smoothing_is_centred():
     history = History(images_per_epoch=15)
     for number in range(15):
-        history.add_step(float(number == 7) + 1, 0, 1, 0.1)
+        history.add_step(1, loss=float(number == 7) + 1, right=0, learning_rate=0.1)
     figure = plot_history(history)
     x, y = line(figure.axes[0], "training, mean of 3 steps")
     plt.close(figure)

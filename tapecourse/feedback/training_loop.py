@@ -263,7 +263,7 @@ def make_step(answer: Callable) -> None:
         "statistics": "The weights below are as before, but the moving averages are not:\n"
         "what moves them, if not the optimizer?",
         "one_variable": "Only one of the last layer's two variables has changed.",
-        "mode_of_loss": "The loss is that of training mode: the layers below shall run as in use.",
+        "mode_of_loss": "The loss is that of training mode: the layers below must run as in use.",
         "loss": "The loss is not the mean cross-entropy of the batch before the update.",
         "value": "The right variables change, but not by the right amount.\n"
         "Is the loss a mean? Does the given optimizer make every update?",

@@ -12,7 +12,7 @@ from tapecourse.tools.interrupts import Terminated, heed_signals, interrupts
 
 __all__ = ["main"]
 
-COURSE = "notebooks/05_training_loop.ipynb"
+TRAINING = "notebooks/B_training_run.ipynb"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -141,7 +141,7 @@ def add_run(commands: argparse._SubParsersAction) -> None:
         commands,
         "run",
         "run a notebook once, with parameters of your own",
-        f"tapecourse run {COURSE} -p epochs 3 -p learning_rate 1e-3 --out runs/slow",
+        f"tapecourse run {TRAINING} -p epochs 3 -p learning_rate 1e-3 --out runs/slow",
     )
     command.add_argument("notebook", help="path of a notebook that has a parameters cell")
     add_parameters(command, "VALUE", "set a parameter of the notebook")
@@ -171,7 +171,7 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
         commands,
         "sweep",
         "run a notebook for all combinations of some values, several at a time",
-        f"tapecourse sweep {COURSE} -p learning_rate 1e-3,3e-3 -p seed 0,1,2 --out runs/rates",
+        f"tapecourse sweep {TRAINING} -p learning_rate 1e-3,3e-3 -p seed 0,1,2 --out runs/rates",
     )
     command.add_argument("notebook", help="path of a notebook that has a parameters cell")
     add_parameters(command, "VALUE,VALUE", "a parameter and its values")

@@ -1,4 +1,4 @@
-"""Times a sweep of chapter 05 on 2 workers and the same runs one after another: ``make bench``.
+"""Times a sweep of training runs on 2 workers and the same runs one after another: ``make bench``.
 
 A round is the four runs of one seed, done both ways, in alternating order, so that a slow minute
 of the machine hits both alike. Each run has one thread in both, since the metrics must be the same
@@ -16,7 +16,7 @@ import pandas as pd
 from dask.system import CPU_COUNT
 from tqdm import tqdm
 
-CHAPTER = Path(__file__).parents[2] / "notebooks" / "05_training_loop.ipynb"
+TRAINING_RUN = Path(__file__).parents[2] / "notebooks" / "B_training_run.ipynb"
 GRID = ["epochs 1", "learning_rate 1e-3,3e-3", "batch_size 32,64"]
 WORKERS = 2
 RUNS = Path("runs")
@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    notebook = shutil.copy(CHAPTER, FOLDER)  # away from the report, which isn't timed
+    notebook = shutil.copy(TRAINING_RUN, FOLDER)  # away from the report, which isn't timed
     rounds = []
     for seed in tqdm(range(options.seeds), desc="rounds"):
         order = (1, WORKERS) if seed % 2 == 0 else (WORKERS, 1)

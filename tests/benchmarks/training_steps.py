@@ -24,16 +24,17 @@ from keras import layers
 from tqdm import tqdm
 
 from tapecourse.original import original_model
+from tapecourse.support.progress import progress_bar
 from tapecourse.training import (
     CLASSES,
     Data,
     History,
+    Trainer,
     build_model,
-    compile_step,
-    learning_rates,
     load_data,
     make_batches,
-    make_train_step,
+    make_schedule,
+    train_epoch,
 )
 
 BATCH_SIZE = 64
@@ -63,18 +64,15 @@ def original_recipe(data: Data) -> Callable[[], None]:
 
 
 def our_loop(data: Data, execution: str) -> Callable[[], None]:
-    """The loop of chapter 05, history and learning rate included, without validation."""
-    model, optimizer = build_model(), keras.optimizers.Adam(beta_2=0.99)
-    step = compile_step(make_train_step(model, optimizer, loss_function), execution)
+    """One epoch of chapter 05, history and learning rate included, without validation."""
     batches = make_batches(data.x_train, data.y_train, BATCH_SIZE, seed=0)
-    rates = learning_rates("cosine", RATE, steps=len(batches))
+    optimizer = keras.optimizers.Adam(make_schedule("cosine", RATE, steps=len(batches)))
+    trainer = Trainer(build_model(), optimizer, loss_function, execution)
 
     def epoch():
-        history = History(len(data.x_train))
-        for rate, (images, labels) in zip(rates, batches):
-            optimizer.learning_rate = rate
-            loss, right = step(images, labels)
-            history.add_step(float(loss), int(right), len(labels), rate)
+        images = len(data.x_train)
+        with progress_bar(images) as bar:
+            train_epoch(trainer, batches, History(images), bar)
 
     return epoch
 

@@ -1,0 +1,90 @@
+"""Figures of images and their classes: examples, a confusion matrix, mistakes."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+__all__ = ["draw_confusion", "draw_examples", "draw_mistakes"]
+
+
+def draw_examples(
+    images: np.ndarray, labels: np.ndarray, names: Sequence[str], rows: int = 4
+) -> Figure:
+    """Draw the first images of each class, a column for each.
+
+    Parameters
+    ----------
+    images, labels : array (n, height, width, 1) and (n,)
+    names : sequence of str
+        The names of the classes.
+    rows : int
+        How many images of each class.
+    """
+    size = (0.8 * len(names), 0.8 * rows + 0.5)
+    figure, axes = plt.subplots(rows, len(names), figsize=size, squeeze=False)
+    for label, column in enumerate(axes.T):
+        column[0].set_title(names[label], loc="center", fontsize=10)
+        for ax in column:
+            ax.axis("off")
+        for ax, image in zip(column, images[labels == label]):
+            ax.imshow(image)
+    figure.suptitle("The first training images of each class", x=0.01, ha="left")
+    return figure
+
+
+def draw_confusion(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Figure:
+    """Draw how often each class was taken for which; the colour counts errors only.
+
+    Parameters
+    ----------
+    labels, predicted : array (n,)
+        True and predicted classes.
+    names : sequence of str
+        The names of the classes.
+    """
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, (labels, predicted), 1)
+    errors = counts - np.diag(np.diag(counts))
+    figure, ax = plt.subplots(figsize=(5.6, 5))
+    ax.imshow(errors, cmap="Oranges", vmin=0, vmax=max(1, 1.5 * errors.max()))
+    for true, guess in zip(*np.nonzero(counts)):
+        color = "0.6" if true == guess else "black"
+        ax.text(guess, true, str(counts[true, guess]), ha="center", va="center", color=color)
+    ax.set(title=f"{errors.sum():,} of {len(labels):,} test images are classified wrongly")
+    ax.set(xlabel="predicted class", ylabel="true class")
+    upright = max(map(len, names)) > 2
+    ax.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
+    ax.set_yticks(range(len(names)), names)
+    ax.grid(False)
+    return figure
+
+
+def draw_mistakes(
+    images: np.ndarray, labels: np.ndarray, logits: np.ndarray, names: Sequence[str]
+) -> Figure:
+    """Draw up to ten images that were classified wrongly, the surest mistake first.
+
+    Parameters
+    ----------
+    images, labels : array (n, height, width, 1) and (n,)
+    logits : array (n, classes)
+        What the network said.
+    names : sequence of str
+        The names of the classes.
+    """
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    predicted, sure = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[(-sure[wrong]).argsort()]
+    figure, axes = plt.subplots(2, 5, figsize=(8, 4))
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, index in zip(axes.flat, wrong):
+        true, guess = names[int(labels[index])], names[int(predicted[index])]
+        ax.imshow(images[index])
+        ax.set_title(f"{true}, read as {guess}\n{sure[index]:.0%} sure", fontsize=10, loc="center")
+    figure.suptitle("Mistakes on the test images, the surest first", x=0.01, ha="left")
+    return figure

@@ -1,0 +1,106 @@
+"""What a training run says while it runs, and when it ends."""
+
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from IPython.display import display
+from tqdm import tqdm
+
+from tapecourse.support.errors import LossNotFinite
+
+__all__ = ["epoch_line", "progress_bar", "show_results", "stop_unless_finite"]
+
+
+def progress_bar(images: int) -> tqdm:
+    """Make a bar for someone who watches, in a terminal or a Jupyter server; it goes at its end.
+
+    Parameters
+    ----------
+    images : int
+        How many the whole run trains on, those of each epoch counted anew.
+    """
+    watched = sys.stdout.isatty() or "JPY_SESSION_NAME" in os.environ  # a Jupyter server sets it
+    return tqdm(
+        total=images,
+        unit=" images",
+        bar_format="{percentage:3.0f}% |{bar}| {rate_fmt}, {remaining} left{postfix}",
+        ncols=80,
+        file=sys.stdout,
+        leave=False,
+        disable=not watched,
+    )
+
+
+def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
+    """Say in one line what an epoch brought.
+
+    Parameters
+    ----------
+    row : mapping
+        The epoch's row of a history.
+    epochs : int
+        How many epochs the run has.
+    """
+    return (
+        f"epoch {row['epoch']:.0f}/{epochs}:"
+        f"  training loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.1%}"
+        f"  validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.1%}"
+        f"  ({row['seconds']:.1f} s)"
+    )
+
+
+def stop_unless_finite(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Stop a run whose loss is NaN or infinite: all later steps are worthless.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        Of a history.
+
+    Raises
+    ------
+    LossNotFinite
+        The message names the first such step, and says why that may be.
+    """
+    for row in rows:
+        if row["kind"] == "step" and not math.isfinite(row["loss"]):
+            raise LossNotFinite(
+                f"the loss is {row['loss']} at step {row['step']} (epoch {row['epoch']:.2f}), with"
+                f" the learning rate {row['learning_rate']:.2g}. Likely causes: a learning rate"
+                " that is too high (try a third of it); a loss that is summed, not averaged; the"
+                " logarithm of a probability that became 0 (train on logits)."
+            )
+
+
+def show_results(
+    parameters: Mapping[str, Any], metrics: Mapping[str, float], device: str, folder: str = ""
+) -> None:
+    """Show a run's results as JSON, for a program that reads the notebook.
+
+    Parameters
+    ----------
+    parameters, metrics : mapping
+    device : str
+        Where it was trained, such as ``"CPU"``.
+    folder : str
+        Where to write them as well, into ``metrics.json``; empty to write nothing.
+    """
+    packages = ("tensorflow", "keras", "numpy")
+    results = {
+        "parameters": dict(parameters),
+        "metrics": dict(metrics),
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
+        "device": device,
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1),
+    }
+    text = json.dumps(results, indent=2)
+    if folder:
+        Path(folder, "metrics.json").write_text(f"{text}\n")
+    display({"application/json": results, "text/plain": text}, raw=True)
