@@ -1,6 +1,7 @@
 """Grading, run for real: the platform's folder -> nbgrader -> a CSV and pages of feedback."""
 
 import copy
+import re
 import shutil
 import subprocess
 import sys
@@ -171,7 +172,7 @@ def test_notebook_and_checks_agree(chapter):
         plural = "s" if each.points > 1 else ""
         assert f" minutes · {each.points} point{plural}*" in task and "*Section" in task
         answer = cells[f"answer-{each.number.replace('.', '-')}"].source
-        assert f"def {each.answer}(" in answer and "Example" in answer
+        assert re.search(rf"^(def|class) {each.answer}\b", answer, re.M) and "Example" in answer
     total = sum(each.points for each in exercises)
     assert f"**Points:** {total}." in cells["title"].source
     assert "*No points and no check" in cells["project"].source

@@ -200,7 +200,7 @@ def test_equal_to_fit(data, case, policy, tolerance):
         keras.config.set_floatx("float32")
         keras.config.set_dtype_policy("float32")
     np.testing.assert_allclose(losses, fitted.history["loss"], rtol=tolerance)
-    assert losses[-1] < 0.9 * losses[0]  # it has learned, and so compared more than a start
+    assert losses[-1] < 0.95 * losses[0]  # it has learned, and so compared more than a start
     for weight, other in zip(ours.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(weight, other, rtol=tolerance, atol=tolerance)
 

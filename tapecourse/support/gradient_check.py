@@ -7,7 +7,8 @@ that checks the second.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from tapecourse.support.errors import TapeError
 __all__ = ["GradientCheck", "compare_with_differences", "slope_and_doubt"]
 
 
-class GradientCheck(NamedTuple):
+@dataclass(frozen=True)
+class GradientCheck:
     """The element where a tape and differences disagree most."""
 
     order: int  # of the derivative
@@ -98,7 +100,7 @@ def first_sides(f: Callable, point: list, tape: Callable, variable: Callable) ->
     x, pairs = flat(point), []
     for i in range(x.size):
 
-        def outputs(step, i=i):
+        def outputs(step: float, i: int = i) -> np.ndarray:
             moved = np.array([x[j] + step * (i == j) for j in range(x.size)])
             return f(*map(variable, parts(moved, point))).numpy()
 
@@ -112,7 +114,7 @@ def second_sides(f: Callable, point: list, tape: Callable, variable: Callable) -
     x, rng = flat(point), np.random.default_rng(0)
     along = np.where(x == 0, 1, abs(x)) * rng.uniform(1, 2, x.size) * rng.choice([-1, 1], x.size)
 
-    def gradient(step):
+    def gradient(step: float) -> np.ndarray:
         return flat(gradients_of(f, parts(x + step * along, point), tape, variable))
 
     found = flat(gradients_of(f, point, tape, variable, parts(along, point)))

@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 __all__ = [
     "draw_broadcasting",
@@ -68,7 +69,7 @@ def draw_nested(inner: Sequence[Any], outer: Sequence[Any]) -> None:
 def _grid(axis: Axes, numbers: np.ndarray, title: str, color: str) -> None:
     rows = np.atleast_2d(numbers)
     for (i, j), number in np.ndenumerate(rows):
-        cell = plt.Rectangle((j, -i - 1), 1, 1, fc=color, ec="0.35")
+        cell = Rectangle((j, -i - 1), 1, 1, fc=color, ec="0.35")
         axis.add_patch(cell)
         axis.text(j + 0.5, -i - 0.5, f"{number:g}", ha="center", va="center", fontsize=12)
     axis.set(xlim=(-0.05, 3.05), ylim=(-2.05, 0.05), aspect="equal")
