@@ -22,6 +22,7 @@ __all__ = ["WorkerUnfit", "attempt_on_worker", "first_done", "local_client", "re
 
 ANSWER = 10  # seconds in which a scheduler must answer, and have a worker
 UNFIT = "unfit"  # a topic of events
+GO_ON = "To continue, run the same command again."
 GONE = 60  # seconds without a worker, after which a sweep ends
 
 
@@ -158,8 +159,10 @@ def first_done(client: Client, futures: list[Future]) -> list[Future]:
             identity = cast(Any, client.scheduler).identity
             workers = cast(dict, client.sync(identity, callback_timeout=ANSWER))["workers"]
         except (TimeoutError, OSError):
-            raise ClearError(f"dask's scheduler has not answered for {ANSWER} s.") from None
+            raise ClearError(
+                f"dask's scheduler has not answered for {ANSWER} s. {GO_ON}"
+            ) from None
         if workers:
             last_seen = time.monotonic()
         if time.monotonic() - last_seen > GONE:
-            raise ClearError(f"dask's scheduler has had no worker for {GONE} s.")
+            raise ClearError(f"dask's scheduler has had no worker for {GONE} s. {GO_ON}")
