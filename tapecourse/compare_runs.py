@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['keep_complete', 'draw_single_runs', 'noise_of', 'noise_spread', 'tukey_range', 'pooled_error', 'noisiest_share',
-           'even_shares', 'is_uneven', 'separate_errors', 'compare', 'is_worse', 'best_of_each', 'at_the_edge']
+           'even_shares', 'is_uneven', 'separate_errors', 'checked_error', 'compare', 'is_worse', 'best_of_each',
+           'at_the_edge']
 
 # %% ../notebooks/09_compare_runs.ipynb #export-imports
 from functools import cache
@@ -88,29 +89,32 @@ def separate_errors(losses: np.ndarray) -> np.ndarray:
     t = stats.t.ppf(1 - 0.05 / (settings * (settings - 1)), seeds - 1)
     return t * differences.std(axis=-2, ddof=1) / np.sqrt(seeds)
 
+# %% ../notebooks/09_compare_runs.ipynb #checked-error
+def checked_error(losses: np.ndarray) -> np.ndarray:
+    """Return how far from the best each setting lies by luck, by the error that fits."""
+    uneven = is_uneven(losses)[..., None]
+    return np.where(uneven, separate_errors(losses), pooled_error(losses)[..., None])
+
 # %% ../notebooks/09_compare_runs.ipynb #compare-function
 def compare(losses: pd.DataFrame) -> pd.DataFrame:
     """Compare each setting with the best: how much worse, give or take, and the verdict."""
     means, values = losses.mean(), losses.to_numpy()
     table = pd.DataFrame({"worse by": means - means.min()})
-    if min(values.shape) < 2:
-        table["give or take"] = np.nan
-    else:
-        table["give or take"] = (separate_errors if is_uneven(values) else pooled_error)(values)
-    is_worse = table["worse by"] > table["give or take"]
-    table["verdict"] = np.where(is_worse, "worse", "can't tell")
+    table["give or take"] = checked_error(values) if min(values.shape) > 1 else np.nan
+    worse = table["worse by"] > table["give or take"]
+    table["verdict"] = np.where(worse, "worse", "can't tell")
     table.loc[table["give or take"].isna(), "verdict"] = "too few seeds"
     return table.drop(index=means.idxmin()).sort_values("worse by", kind="stable")
 
 # %% ../notebooks/09_compare_runs.ipynb #is-worse
 def is_worse(losses: np.ndarray, method: str = "checked") -> np.ndarray:
     """Say which settings are worse than the best; "pooled", "separate" or "checked" errors."""
+    if method == "pooled":
+        error = pooled_error(losses)[..., None]
+    else:
+        error = separate_errors(losses) if method == "separate" else checked_error(losses)
     means = losses.mean(axis=-2)
-    behind = means - means.min(axis=-1, keepdims=True)
-    pooled = behind > pooled_error(losses)[..., None]
-    separate = behind > separate_errors(losses)
-    checked = np.where(is_uneven(losses)[..., None], separate, pooled)
-    return {"pooled": pooled, "separate": separate, "checked": checked}[method]
+    return means - means.min(axis=-1, keepdims=True) > error
 
 # %% ../notebooks/09_compare_runs.ipynb #best-of-each
 def best_of_each(losses: pd.DataFrame, values: pd.Series) -> pd.Series:

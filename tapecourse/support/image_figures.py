@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.special import softmax
 
 __all__ = ["draw_confusion", "draw_examples", "draw_mistakes"]
 
@@ -74,8 +75,7 @@ def draw_mistakes(
     names : sequence of str
         The names of the classes.
     """
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    probabilities = softmax(logits, axis=-1)
     predicted, sure = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
     wrong = np.flatnonzero(predicted != labels)
     wrong = wrong[(-sure[wrong]).argsort()]

@@ -15,14 +15,13 @@ from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, get_
 
 from tapecourse.support.errors import ClearError, InputError
 from tapecourse.tools.attempt import TRIES, attempt, first_line
-from tapecourse.tools.interrupts import interrupts
+from tapecourse.tools.interrupts import GO_ON, interrupts
 from tapecourse.tools.origin import installed
 
 __all__ = ["WorkerUnfit", "attempt_on_worker", "first_done", "local_client", "remote_client"]
 
 ANSWER = 10  # seconds in which a scheduler must answer, and have a worker
 UNFIT = "unfit"  # a topic of events
-GO_ON = "To continue, run the same command again."
 GONE = 60  # seconds without a worker, after which a sweep ends
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from tapecourse.support.errors import ClearError, InputError, printable
-from tapecourse.tools.interrupts import Terminated, heed_signals, interrupts
+from tapecourse.tools.interrupts import GO_ON, Terminated, heed_signals, interrupts
 
 __all__ = ["main"]
 
@@ -43,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ClearError, OSError) as error:
         print(printable(str(error)), file=sys.stderr)
     except Terminated:
-        print("Ended by SIGTERM. To continue, run the same command again.", file=sys.stderr)
+        print(f"Ended by SIGTERM. {GO_ON}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("Interrupted. To continue, run the same command again.", file=sys.stderr)
+        print(f"Interrupted. {GO_ON}", file=sys.stderr)
     return 1
 
 

@@ -4,7 +4,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Terminated", "heed_signals", "interrupts"]
+__all__ = ["GO_ON", "Terminated", "heed_signals", "interrupts"]
+
+GO_ON = "To continue, run the same command again."  # after whatever ended a command early
 
 HAS_MASKS = hasattr(signal, "pthread_sigmask")  # not on Windows
 state = {"held back": False, "came": None}

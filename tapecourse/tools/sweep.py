@@ -44,6 +44,7 @@ from tapecourse.tools.folder import (
     write_whole,
 )
 from tapecourse.tools.grid import Run, make_runs, type_grid
+from tapecourse.tools.interrupts import GO_ON
 from tapecourse.tools.origin import origin_of
 
 __all__ = ["sweep"]
@@ -130,7 +131,7 @@ def do_runs(
                     bar.update()
             except (OSError, CancelledError) as error:
                 problem = "The connection to dask's scheduler is lost."
-                raise ClearError(f"{problem} To continue, run the same command again.") from error
+                raise ClearError(f"{problem} {GO_ON}") from error
 
 
 def not_done(runs: list[Run], records: dict[str, dict]) -> list[Run]:
