@@ -35,3 +35,13 @@ def chapter(request) -> nbformat.NotebookNode:
 def executed(request) -> nbformat.NotebookNode:
     """Each notebook in turn that is committed executed: the chapters and the solutions."""
     return read(request.param)
+
+
+@pytest.fixture
+def light(monkeypatch) -> None:
+    """Let runs start no kernel, and sweeps no process, where the folder is what is tested."""
+    from helpers import execute_here
+    from sweeps import client_here
+
+    monkeypatch.setattr("tapecourse.tools.attempt.execute", execute_here)
+    monkeypatch.setattr("tapecourse.tools.sweep.local_client", client_here)
