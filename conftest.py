@@ -1,5 +1,6 @@
 """Shared by the tests: where things are, the chapters, the solutions, and how much is tried."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -45,3 +46,13 @@ def light(monkeypatch) -> None:
 
     monkeypatch.setattr("tapecourse.tools.attempt.execute", execute_here)
     monkeypatch.setattr("tapecourse.tools.sweep.local_client", client_here)
+
+
+@pytest.fixture(scope="session")
+def alembic_once():
+    """Let nbgrader ask alembic, a process of two seconds, for its first database and no other."""
+    from nbgrader import api
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "get_alembic_version", functools.cache(api.get_alembic_version))
+        yield

@@ -379,7 +379,7 @@ def values_and_gradients(steps: list[Step], library: int) -> tuple[list, list]:
     return [value.numpy() for value in values], [array_of(gradient) for gradient in gradients]
 
 
-@examples(quick=700, thorough=3000)
+@examples(quick=400, thorough=3000)
 @given(programs())
 def test_random_programs(steps):
     """1e-10 is far above rounding, some 1e-15, and far below what any wrong formula does."""
@@ -456,7 +456,7 @@ FEATURES = [
 def test_random_programs_cover_everything():
     if not SEEN:  # this test was selected alone
         test_random_programs()
-    assert SEEN["program"] >= (3000 if THOROUGH else 700)
+    assert SEEN["program"] >= (3000 if THOROUGH else 400)
     assert [feature for feature in FEATURES if SEEN[feature] < LEAST] == []
 
 

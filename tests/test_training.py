@@ -365,7 +365,7 @@ def test_same_seed_same_weights_in_two_processes():
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    assert other.stdout.strip() == digest(0).hexdigest() != digest(1).hexdigest(), other.stderr
+    assert other.stdout.strip() == digest(0).hexdigest(), other.stderr
 
 
 # --- the plot
