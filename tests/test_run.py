@@ -234,7 +234,7 @@ def test_the_training_run_takes_other_data_and_hyperparameters(tmp_path):
 @pytest.mark.parametrize("execution, jit", [("eager", None), ("graph", False), ("xla", True)])
 def test_the_training_run_compiles_its_step_as_it_is_told(monkeypatch, execution, jit):
     given = []
-    monkeypatch.setattr(training, "train", lambda trainer, *_: given.append(trainer))
+    monkeypatch.setattr(training, "train", lambda trainer, *_, **__: given.append(trainer))
     run_cells(TRAINING_RUN, {"execution": execution}, last="run")
     assert getattr(given[0].step, "_jit_compile", None) is jit
 
