@@ -14,7 +14,6 @@ from helpers import THOROUGH, TRAINING_RUN, make_notebook, run, run_here
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
 from tapecourse import training
-from tapecourse.support.errors import InputError
 from tapecourse.tools.attempt import results_of
 from tapecourse.tools.parameters import typed_parameters
 from tapecourse.training import build_model, load_data
@@ -27,25 +26,6 @@ def test_values_get_the_notebooks_types():
     typed = typed_parameters(str(TRAINING_RUN), given)
     assert typed == {"epochs": 3, "learning_rate": 1.0, "dataset": "5", "seed": 0}
     assert list(map(type, typed.values())) == [int, float, str, int]
-
-
-@pytest.mark.parametrize(
-    "name, value, message",
-    [
-        ("epoch", "3", "parameter = 'epoch': one of dataset, epochs, .* is needed"),
-        ("epochs", "3.5", "epochs = '3.5': int is needed: passes over the training images"),
-        ("learning_rate", "fast", "learning_rate = 'fast': float is needed"),
-        ("run_dir", "x", "parameter = 'run_dir': one of"),
-    ],
-)
-def test_wrong_names_and_types_are_refused(name, value, message):
-    with pytest.raises(InputError, match=f"^{message}"):
-        typed_parameters(str(TRAINING_RUN), [(name, value)])
-
-
-def test_a_missing_notebook_is_refused():
-    with pytest.raises(InputError, match="^notebook = 'nowhere.ipynb': there is no such file"):
-        typed_parameters("nowhere.ipynb", [])
 
 
 def test_a_refusal_is_one_line_and_runs_nothing(tmp_path, capfd):
@@ -62,13 +42,6 @@ def test_the_notebook_itself_is_never_overwritten(tmp_path, capfd):
     assert run_here(notebook, "--out", tmp_path) == 2
     assert "another folder than the notebook's own is needed" in capfd.readouterr().err
     assert notebook.read_bytes() == before
-
-
-def test_a_folder_that_cannot_be_written_is_told(tmp_path, capfd):
-    (tmp_path / "file").write_text("")
-    assert run_here(TRAINING_RUN, "--out", tmp_path / "file" / "out") == 2
-    error = capfd.readouterr().err
-    assert "can't be written" in error and error.count("\n") == 1
 
 
 # --- runs
@@ -315,32 +288,35 @@ def test_code_that_no_parser_takes_fails_its_run_alone(tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    "data, said",
+    "data, tagged, said",
     [
-        ({"application/json": {"metrics": {"loss": 0.1234567, "a": {"b": "text"}}}},
-         ["loss: 0.1235", "a.b: text"]),
-        ({"application/json": {"metrics": {"x\x1b[2J": "\x1b[31m", "y": float("nan")}}},
-         ["x\ufffd[2J: \ufffd[31m", "y: nan"]),
-        ({"application/json": {"metrics": {}}}, []),
-        ({"application/json": {"metrics": [1]}}, []),
-        ({"application/json": {"other": 1}}, []),
-        ({"application/json": [{"metrics": {"a": 1}}]}, []),
-        ({"text/plain": "1"}, []),
-        (None, []),
+        ({"metrics": {"loss": 0.1234567, "a": {"b": "text"}}}, 0, ["loss: 0.1235", "a.b: text"]),
+        (
+            {"metrics": {"x\x1b[2J": "\x1b[31m", "y": float("nan")}},
+            0,
+            ["x\ufffd[2J: \ufffd[31m", "y: nan"],
+        ),
+        ({"metrics": {}}, 0, []),
+        ({"metrics": [1]}, 0, []),
+        ({"other": 1}, 0, []),
+        ([{"metrics": {"a": 1}}], 0, []),
+        (None, 0, []),
+        ({"metrics": {"a": 1}}, None, []),
     ],
-)  # fmt: skip
-def test_what_the_results_cell_shows_is_told(tmp_path, monkeypatch, capfd, data, said):
+)
+def test_what_the_results_cell_shows_is_told(tmp_path, monkeypatch, capfd, data, tagged, said):
     """A run without metrics is all right."""
 
     def execute(notebook, executed, *_, **__):
         shown = nbformat.read(notebook, as_version=4)
-        output = nbformat.v4.new_output("display_data", data or {})
+        json_or_text = {"text/plain": "1"} if data is None else {"application/json": data}
+        output = nbformat.v4.new_output("display_data", json_or_text)
         shown.cells[-1].outputs = [nbformat.v4.new_output("stream", text="first"), output]
         nbformat.write(shown, executed)
         return shown
 
     monkeypatch.setattr("tapecourse.tools.attempt.execute", execute)
-    notebook = make_notebook(tmp_path / "small.ipynb", "", results=None if data is None else 0)
+    notebook = make_notebook(tmp_path / "small.ipynb", "", results=tagged)
     assert run_here(notebook, "--out", tmp_path / "out") == 0
     files = [f"  {tmp_path / 'out' / name}" for name in ("run.json", "small.ipynb")]
     assert capfd.readouterr().out.splitlines()[1:] == [*said, "Look at:", *files]
