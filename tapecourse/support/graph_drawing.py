@@ -274,7 +274,8 @@ def spread(
         across = -(HEIGHT + 0.3)
         inches = {name: np.array([centers[i], across * j]) for name, (i, j) in places.items()}
         return inches, np.array([1.0, 0.0])
-    across, down = max(widest) + 0.25, -(HEIGHT + 0.7)
+    gap = 0.7 if any(node.partials for node in nodes) else 0.45  # for labels, or for arrows only
+    across, down = max(widest) + 0.25, -(HEIGHT + gap)
     inches = {name: np.array([across * j, down * i]) for name, (i, j) in places.items()}
     return inches, np.array([0.0, -1.0])
 

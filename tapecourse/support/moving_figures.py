@@ -1,0 +1,87 @@
+"""Figures that move without a kernel: Altair's charts, with sliders and buttons of their own.
+
+JupyterLab and the site draw them with Vega-Lite; where nothing draws that, a picture stands in.
+"""
+
+import json
+from typing import Any
+
+import altair as alt
+import numpy as np
+import vl_convert
+from IPython.display import display
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "buttons",
+    "rounded",
+    "show_chart",
+    "slider",
+    "spec_of",
+]
+
+MIME = "application/vnd.vegalite.v5+json"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#B34700", "#006B4F", "#595959"  # dark enough for text
+SCALE = 2  # pixels of the picture for one of the figure
+
+
+def slider(
+    name: str, label: str, most: float, least: float = 0, step: float = 1, start: float = 0
+) -> alt.Parameter:
+    """Make a parameter of a chart that the reader moves, with the arrow keys as well."""
+    bind = alt.binding_range(min=least, max=most, step=step, name=f"{label} ")
+    return alt.param(name=name, value=start, bind=bind)
+
+
+def buttons(name: str, label: str, options: list[str], start: str) -> alt.Parameter:
+    """Make a parameter of a chart that is one of a few words."""
+    return alt.param(name=name, value=start, bind=alt.binding_radio(options=options, name=label))
+
+
+def rounded(values: Any, digits: int = 4) -> list:
+    """Round numbers to some significant digits, so that machines agree on them; nan is None."""
+
+    def one(value: Any) -> float | None:
+        return float(f"{value:.{digits}g}") if np.isfinite(value) else None
+
+    return np.vectorize(one, otypes=[object])(np.asarray(values, "float64")).tolist()
+
+
+def spec_of(chart: Any, sentence: str) -> dict:
+    """Return a chart's Vega-Lite specification, the same each time that it is made."""
+    with alt.data_transformers.enable(consolidate_datasets=False, max_rows=None):
+        spec = chart.to_dict()
+    spec |= {"$schema": SCHEMA, "description": sentence}
+    spec["config"] = {
+        "view": {"stroke": None},
+        "axis": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+        "legend": {"labelFontSize": 12, "titleFontSize": 12, "symbolStrokeWidth": 2},
+        "title": {"fontSize": 14, "fontWeight": "normal", "anchor": "start"},
+    }
+    spec["usermeta"] = {"embedOptions": {"actions": False, "renderer": "svg"}}
+    return spec
+
+
+def show_chart(chart: Any, sentence: str) -> None:
+    """Show an Altair chart that moves without a kernel.
+
+    Parameters
+    ----------
+    chart : altair chart
+        Of Vega-Lite 5, with bound parameters: see `slider` and `buttons`. Give each parameter a
+        name, and round the data with `rounded`, since the tests compare them exactly.
+    sentence : str
+        Says what is to be seen, for those who don't see it.
+    """
+    spec = spec_of(chart, sentence)
+    picture = vl_convert.vegalite_to_png(json.dumps(spec), vl_version="5.20", scale=SCALE)
+    width, height = (int.from_bytes(picture[at : at + 4], "big") // SCALE for at in (16, 20))
+    display(
+        {MIME: spec, "image/png": picture, "text/plain": sentence},
+        raw=True,
+        metadata={"image/png": {"width": width, "height": height}},
+    )
