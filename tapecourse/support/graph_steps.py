@@ -26,7 +26,6 @@ from tapecourse.support.moving_figures import (
     GREEN,
     GREY,
     ORANGE,
-    buttons,
     show_chart,
     slider,
 )
@@ -189,8 +188,7 @@ class Canvas:
 
 def graph_chart(canvas: Canvas, parameter: alt.Parameter, title: str) -> Any:
     """Make a figure of the rows: those whose range, from a to z, holds the parameter's number."""
-    field = "indexof(choices, choice)" if parameter.name == "choice" else parameter.name
-    shown = f"datum.a <= {field} && {field} <= datum.z"
+    shown = f"datum.a <= {parameter.name} && {parameter.name} <= datum.z"
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, canvas.width], nice=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[canvas.height, 0], nice=False))
     base = alt.Chart().encode(x, y)
@@ -435,18 +433,18 @@ def record_nodes(
 # --- chapter 04: which path is cut
 
 
-def show_cuts(graphs: Mapping[str, Sequence[GraphNode]], label: str, title: str) -> None:
-    """Show graphs with the gradients that come back through them; the reader chooses which.
+def show_cuts(graphs: Mapping[str, Sequence[GraphNode]], title: str, start: int = 1) -> None:
+    """Show graphs with the gradients that come back through them, one at each place of a slider.
 
     An arrow is cut where its end has a gradient and its start has none.
 
     Parameters
     ----------
     graphs : dict
-        For each choice the nodes; an adjoint is None where no gradient arrives.
-    label : str
-        Of the buttons.
+        By its name, each graph; an adjoint is None where no gradient arrives.
     title : str
+    start : int
+        Which of them is shown first.
 
     Raises
     ------
@@ -460,20 +458,18 @@ def show_cuts(graphs: Mapping[str, Sequence[GraphNode]], label: str, title: str)
     for nodes in graphs.values():  # what all have in common stays in its place
         names = {node.name for node in nodes}
         layouts.append(lay_out(nodes, [n for n in everything if n.name in names], WIDEST))
-    canvases = [Canvas(layout, top=2 * LINE + 12) for layout in layouts]
+    canvases = [Canvas(layout, top=3 * LINE + 12) for layout in layouts]
+    says = [[name, *cut_says(nodes)] for name, nodes in graphs.items()]
     for number, (canvas, nodes) in enumerate(zip(canvases, graphs.values())):
-        cut_rows(canvas, nodes, number)
+        cut_rows(canvas, nodes, says[number], number)
     largest = max(canvases, key=lambda canvas: canvas.width)
     largest.height = max(canvas.height for canvas in canvases)
     largest.rows = [row for canvas in canvases for row in canvas.rows]
-    choice = buttons("choice", label, list(graphs), start=list(graphs)[1])
-    chart = graph_chart(largest, choice, title)
-    chart = chart.add_params(alt.param(name="choices", value=list(graphs)))
-    says = {name: cut_says(nodes) for name, nodes in graphs.items()}
-    sentence = f"{title}. " + " ".join(
-        f"{name}: {'; '.join(text)}." for name, text in says.items()
+    choice = slider("choice", "program", most=len(graphs) - 1, start=start)
+    sentence = f"{title}: {len(graphs)} graphs. " + " ".join(
+        f"{'; '.join(each)}." for each in says
     )
-    show_chart(chart, sentence)
+    show_chart(graph_chart(largest, choice, title), sentence)
 
 
 def cut_says(nodes: Sequence[GraphNode]) -> list[str]:
@@ -493,10 +489,10 @@ def cut_operands(node: GraphNode, nodes: Sequence[GraphNode]) -> list[int]:
     return [i for i, parent in enumerate(node.parents) if adjoints[parent] is None]
 
 
-def cut_rows(canvas: Canvas, nodes: Sequence[GraphNode], number: int) -> None:
+def cut_rows(canvas: Canvas, nodes: Sequence[GraphNode], says: Sequence[str], number: int) -> None:
     """Put one of the graphs on its canvas."""
     now = {"a": number, "z": number}
-    for line, text in enumerate(cut_says(nodes)):
+    for line, text in enumerate(says):
         canvas.rows.append({"k": "says", "x": 4, "y": LINE * line + 8, "s": text, **now})
     for node in nodes:
         kind = "operation" if node.operation else "input"

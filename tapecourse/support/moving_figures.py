@@ -16,17 +16,26 @@ __all__ = [
     "GREEN",
     "GREY",
     "ORANGE",
-    "buttons",
     "rounded",
     "show_chart",
     "slider",
     "spec_of",
+    "tick_box",
 ]
 
 MIME = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#B34700", "#006B4F", "#595959"  # dark enough for text
 SCALE = 2  # pixels of the picture for one of the figure
+# Vega hands these on to the slider's element, except if it is declared a "range". JupyterLab
+# would take the arrow keys away from it for its own commands. Its value is then a text: in an
+# expression, compare it with a number, or write toNumber(...).
+RANGE = {
+    "input": "number",
+    "type": "range",
+    "data-lm-suppress-shortcuts": "true",
+    "style": "width: 18em; vertical-align: middle",
+}
 
 
 def slider(
@@ -37,9 +46,9 @@ def slider(
     return alt.param(name=name, value=start, bind=bind)
 
 
-def buttons(name: str, label: str, options: list[str], start: str) -> alt.Parameter:
-    """Make a parameter of a chart that is one of a few words."""
-    return alt.param(name=name, value=start, bind=alt.binding_radio(options=options, name=label))
+def tick_box(name: str, label: str) -> alt.Parameter:
+    """Make a parameter of a chart that is true or false, at first false."""
+    return alt.param(name=name, value=False, bind=alt.binding_checkbox(name=f"{label} "))
 
 
 def rounded(values: Any, digits: int = 4) -> list:
@@ -55,6 +64,9 @@ def spec_of(chart: Any, sentence: str) -> dict:
     """Return a chart's Vega-Lite specification, the same each time that it is made."""
     with alt.data_transformers.enable(consolidate_datasets=False, max_rows=None):
         spec = chart.to_dict()
+    for parameter in spec["params"]:
+        if parameter["bind"]["input"] == "range":
+            parameter["bind"] |= RANGE
     spec |= {"$schema": SCHEMA, "description": sentence}
     spec["config"] = {
         "view": {"stroke": None},
@@ -72,7 +84,7 @@ def show_chart(chart: Any, sentence: str) -> None:
     Parameters
     ----------
     chart : altair chart
-        Of Vega-Lite 5, with bound parameters: see `slider` and `buttons`. Give each parameter a
+        Of Vega-Lite 5, with bound parameters: see `slider` and `tick_box`. Give each parameter a
         name, and round the data with `rounded`, since the tests compare them exactly.
     sentence : str
         Says what is to be seen, for those who don't see it.
