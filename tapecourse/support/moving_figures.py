@@ -60,18 +60,44 @@ def rounded(values: Any, digits: int = 4) -> list:
     return np.vectorize(one, otypes=[object])(np.asarray(values, "float64")).tolist()
 
 
+def share_data(spec: dict) -> None:
+    """Move each table of a specification to its top, once, called table1, table2, ..."""
+    names: dict[str, str] = {}
+    spec["datasets"] = {}
+    waiting: list[Any] = [spec]
+    while waiting:
+        part = waiting.pop(0)
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict):
+            if "values" in (table := part.get("data", {})):
+                key = json.dumps(table["values"])
+                name = names.setdefault(key, f"table{len(names) + 1}")
+                spec["datasets"][name], part["data"] = table["values"], {"name": name}
+            waiting += [value for name, value in part.items() if name not in ("data", "datasets")]
+
+
 def spec_of(chart: Any, sentence: str) -> dict:
     """Return a chart's Vega-Lite specification, the same each time that it is made."""
     with alt.data_transformers.enable(consolidate_datasets=False, max_rows=None):
         spec = chart.to_dict()
+    share_data(spec)
     for parameter in spec["params"]:
-        if parameter["bind"]["input"] == "range":
+        if parameter.get("bind", {}).get("input") == "range":
             parameter["bind"] |= RANGE
     spec |= {"$schema": SCHEMA, "description": sentence}
+    spec["background"] = "white"
+    legend = spec["config"].get("legend", {})
     spec["config"] = {
         "view": {"stroke": None},
-        "axis": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
-        "legend": {"labelFontSize": 12, "titleFontSize": 12, "symbolStrokeWidth": 2},
+        "axis": {
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "labelFlush": False,
+        },
+        "legend": legend
+        | {"labelFontSize": 12, "titleFontSize": 12, "symbolStrokeWidth": 2, "labelLimit": 0},
         "title": {"fontSize": 14, "fontWeight": "normal", "anchor": "start"},
     }
     spec["usermeta"] = {"embedOptions": {"actions": False, "renderer": "svg"}}
