@@ -246,10 +246,10 @@ def walks(momentum: float, steps: int = 30) -> np.ndarray:
     place = keras.Variable(np.tile([-2.0, 1.0], (len(RATES), 1)), dtype="float64")
     slope = np.outer(RATES, [1.0, STEEP])
     optimizer = keras.optimizers.SGD(1.0, momentum=momentum)
-    places = [keras.ops.convert_to_numpy(place)]
+    places = [np.array(keras.ops.convert_to_numpy(place))]
     for _ in range(steps):
         optimizer.apply([keras.ops.multiply(slope, place)], [place])
-        places.append(keras.ops.convert_to_numpy(place))
+        places.append(np.array(keras.ops.convert_to_numpy(place)))
     return np.stack(places, axis=1)
 
 
