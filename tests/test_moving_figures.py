@@ -23,7 +23,7 @@ def shown(monkeypatch):
     monkeypatch.setattr(
         moving_figures, "display", lambda bundle, **more: specs.append(bundle[MIME])
     )
-    monkeypatch.setattr(moving_figures.vl_convert, "vegalite_to_png", lambda *a, **k: bytes(24))
+    monkeypatch.setattr(moving_figures, "picture_of", lambda spec: bytes(24))
     return specs
 
 
@@ -132,6 +132,16 @@ def test_a_record_is_walked_by_the_tapes_own_gradient(shown):
     assert adjoints["u"] == f"adjoint {show_value(by_u.numpy())}"
     assert values["x"] == "[2, 3]" and values["loss"] == show_value(loss.numpy())
     assert "x" not in adjoints  # a constant for the tape
+
+
+def test_a_constant_is_told_from_a_variable_of_the_same_value(shown):
+    w, x = Variable(3.0), 3.0
+    with Tape() as tape:
+        y = (w * x) * x
+    graph_steps.show_record(tape, y, w=w, x=x, y=y)
+    names = {row["s"] for row in rows_at(shown[0], 0) if row["k"] == "name"}
+    assert names == {"w", "v1 = read(w)", "x", "v2 = v1 * x", "y = v2 * x"}
+    assert texts_at(shown[0], 99, "adjoint")["w"] == "adjoint 9"
 
 
 def test_a_record_that_cannot_be_drawn_is_refused():

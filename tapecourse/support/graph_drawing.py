@@ -246,7 +246,8 @@ def place_label(curve: np.ndarray, text: str, taken: list) -> np.ndarray:
 def draw_label(axis: Axes, place: np.ndarray, text: str) -> None:
     """Write on an arrow."""
     look: dict[str, Any] = dict(ha="center", va="center", fontsize=9, color="#006B4F", zorder=4)
-    axis.text(*place, text, bbox=dict(fc="white", ec="none", pad=0.6), **look)
+    x, y = place
+    axis.text(x, y, text, bbox=dict(fc="white", ec="none", pad=0.6), **look)
 
 
 def box_width(node: GraphNode) -> float:

@@ -368,64 +368,56 @@ def show_record(tape: Any, target: Any, title: str = "", **names: Any) -> None:
         raise GraphError(f"{problem}; a figure has room for {MOST_OPERATIONS}. Take fewer.")
     if not any(note.output is target for note in notes):
         raise GraphError("no operation on this tape's record made the target: give its result.")
-    tensors = name_tensors(notes, names)
-    tracked = [name for name, tensor in tensors.items() if id(tensor) in tape.tracked]
+    named = name_tensors(notes, names)
+    tracked = [name for name, tensors in named.items() if id(tensors[0]) in tape.tracked]
     sweep = []
     for walked in range(len(notes) + 1):
         shorter = copy.copy(tape)
         shorter.notes = notes[len(notes) - walked :]
-        found = shorter.gradient(target, [tensors[name] for name in tracked])
+        found = shorter.gradient(target, [named[name][0] for name in tracked])
         adjoints = {name: np.asarray(bar) for name, bar in zip(tracked, found) if bar is not None}
-        sweep.append(record_nodes(notes, tensors, adjoints))
+        sweep.append(record_nodes(notes, named, adjoints))
     show_sweeps(sweep, title or "What the tape recorded, and the way back through it")
 
 
-def name_tensors(notes: Sequence[Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """Name all tensors of a record, each once, in an order of evaluation.
+def name_tensors(notes: Sequence[Any], names: Mapping[str, Any]) -> dict[str, list]:
+    """Name all tensors of a record, in an order of evaluation; return those of each name.
 
-    A tensor is known by its identity, what was no tensor in the program by its value.
+    A tensor is known by its identity, what was no tensor in the program by its value: each use
+    of such a constant has made a tensor of its own, and they share a name.
     """
-    tensors: dict[str, Any] = {}
     outputs = {id(note.output) for note in notes}
+    tensors = {id(t): t for note in notes for t in (*note.inputs, note.output)}
+    plain = {name: value for name, value in names.items() if not hasattr(value, "numpy")}
     numbers = {"v": itertools.count(1), "c": itertools.count(1)}
-    for note in notes:
-        for tensor in (*note.inputs, note.output):
-            if any(tensor is known for known in tensors.values()):
-                continue
-            chosen = [name for name, value in names.items() if value is tensor]
-            if not chosen and id(tensor) not in outputs:
-                plain = {n: v for n, v in names.items() if not hasattr(v, "numpy")}
-                chosen = [name for name, value in plain.items() if np.array_equal(value, tensor)]
-            if chosen and chosen[0] in tensors:  # the same constant once more
-                continue
-            letter = "v" if id(tensor) in outputs else "c"
-            taken = {*tensors, *names}
-            free = (f"{letter}{i}" for i in numbers[letter] if f"{letter}{i}" not in taken)
-            tensors[chosen[0] if chosen else next(free)] = tensor
-    return tensors
+    named: dict[str, list] = {}
+    for key, tensor in tensors.items():
+        chosen = [name for name, value in names.items() if value is tensor]
+        if not chosen and key not in outputs:
+            chosen = [name for name, value in plain.items() if np.array_equal(value, tensor)]
+        letter = "v" if key in outputs else "c"
+        free = (f"{letter}{number}" for number in numbers[letter])
+        name = chosen[0] if chosen else next(n for n in free if n not in names)
+        named.setdefault(name, []).append(tensor)
+    return named
 
 
 def record_nodes(
-    notes: Sequence[Any], tensors: Mapping[str, Any], adjoints: Mapping[str, np.ndarray]
+    notes: Sequence[Any], named: Mapping[str, list], adjoints: Mapping[str, np.ndarray]
 ) -> list[RecordedNode]:
     """Return a record as nodes of a graph, with the adjoints that are known."""
     makers = {id(note.output): note for note in notes}
+    names = {id(tensor): name for name, tensors in named.items() for tensor in tensors}
+    read = {id(n.inputs[0]): n.output for n in notes if n.operation.name == "read"}
     nodes = []
-
-    def name_of(tensor: Any) -> str:
-        same = [name for name, known in tensors.items() if known is tensor]
-        return (
-            same[0] if same else next(n for n, t in tensors.items() if np.array_equal(t, tensor))
-        )
-
-    for name, tensor in tensors.items():
+    for name, (tensor, *_) in named.items():
         note = makers.get(id(tensor))
         operation, parents = "", ()
         if note is not None:
-            operation = SYMBOLS.get(note.operation.name, note.operation.name)
-            parents = tuple(map(name_of, note.inputs))
-        read = [n.output for n in notes if n.operation.name == "read" and n.inputs[0] is tensor]
-        value = np.asarray((read or [tensor])[0])  # of a variable the one that was used
+            written = str(note.operation.name)
+            operation = SYMBOLS.get(written, written)
+            parents = tuple(names[id(source)] for source in note.inputs)
+        value = np.asarray(read.get(id(tensor), tensor))  # of a variable the one that was used
         nodes.append(RecordedNode(name, operation, parents, value, adjoints.get(name)))
     return nodes
 

@@ -63,6 +63,11 @@ def panel(layers: list, width: int, head: str, said: str) -> Any:
 # --- chapter 01
 
 
+def short(number: float) -> str:
+    """Write an error with two digits."""
+    return f"{number:.1e}".replace("-", "−")
+
+
 def show_secant(
     f: Callable, x: float, exact: float, slopes: pd.DataFrame, truncation: np.ndarray
 ) -> None:
@@ -81,13 +86,10 @@ def show_secant(
     h, forward = slopes.index.to_numpy(), slopes["forward"].to_numpy()
     error, number = forward / exact - 1, np.arange(1, len(h) + 1)
     halved = [
-        f"h = {show_value(step)}, slope {slope:.8f}, off by {e:.1e}".replace("-", "−")
+        f"h = {show_value(step)}, slope {slope:.8f}, off by {short(e)}"
         for step, slope, e in zip(h, forward, error)
     ]
-    parts = [
-        f"truncation {t:.1e}, round-off {e - t:.1e}".replace("-", "−")
-        for e, t in zip(error, truncation)
-    ]
+    parts = [f"truncation {short(t)}, round-off {short(e - t)}" for e, t in zip(error, truncation)]
     end = f(x) + forward * (2 - x), f(x) - forward * x
     rows = points_of(
         n=number,
@@ -261,15 +263,21 @@ def show_valley() -> None:
         places = found[i, j]
         gone = np.flatnonzero(abs(places).max(axis=1) > LIMIT)
         seen = places[: gone[0] + 1] if len(gone) else places
-        x, y = rounded(seen.T, 3)
-        paths.append({"i": i, "j": j, "x": x, "y": y, "t": list(range(len(x)))})
+        x, y = (" ".join(f"{number:g}" for number in rounded(side, 3)) for side in seen.T)
+        paths.append({"i": i, "j": j, "x": x, "y": y})  # in one text each, which is shorter
         height = (places[-1, 0] ** 2 + STEEP * places[-1, 1] ** 2) / 2
         texts.append(f"learning rate {RATES[i]:.2f}, momentum {MOMENTA[j]:.1f}")
         heights.append(f"after {len(places) - 1} steps: height {show_value(height)}")
     chosen = alt.Chart(alt.Data(values=paths))
     chosen = chosen.transform_filter("datum.i == rate && datum.j == momentum")
-    points = chosen.transform_flatten(["x", "y", "t"]).transform_calculate(
-        height=f"(datum.x * datum.x + {STEEP} * datum.y * datum.y) / 2"
+    texts_of = {side: f"split(datum.{side}, ' ')" for side in ("x", "y")}
+    numbers = {side: f"toNumber(datum.{side})" for side in ("x", "y")}
+    points = (
+        chosen.transform_calculate(**texts_of)
+        .transform_flatten(["x", "y"])
+        .transform_window(number="row_number()")
+        .transform_calculate(**numbers, t="datum.number - 1")
+        .transform_calculate(height=f"(datum.x * datum.x + {STEEP} * datum.y * datum.y) / 2")
     )
     plane = axis_x("x", "along the valley", -2.6, 2.6), axis_y("y", "across", -1.3, 1.3)
     path = points.encode(*plane, order="t:Q")
@@ -340,8 +348,8 @@ def show_luck(wrong: pd.DataFrame) -> None:
     gap = float(differences[1])
     rows = [
         {"n": n, "d": round(difference / gap), "w": way, "p": float(f"{share:.4g}")}
-        for (difference, n), shares in wrong.iterrows()
-        for way, share in shares.items()
+        for difference, n in wrong.index
+        for way, share in wrong.loc[(difference, n)].items()
     ]
     bells = alt.Chart(points_of(x=np.linspace(-3, 6, 91)))
     shift = f"(toNumber(d) * {gap:g})"

@@ -4,18 +4,21 @@ JupyterLab and the site draw them with Vega-Lite; where nothing draws that, a pi
 """
 
 import json
+from io import BytesIO
 from typing import Any
 
 import altair as alt
 import numpy as np
 import vl_convert
 from IPython.display import display
+from PIL import Image
 
 __all__ = [
     "BLUE",
     "GREEN",
     "GREY",
     "ORANGE",
+    "picture_of",
     "rounded",
     "show_chart",
     "slider",
@@ -104,6 +107,15 @@ def spec_of(chart: Any, sentence: str) -> dict:
     return spec
 
 
+def picture_of(spec: dict) -> bytes:
+    """Draw a specification, with the values that its parameters start with, as a small PNG."""
+    large = vl_convert.vegalite_to_png(json.dumps(spec), vl_version="5.20", scale=SCALE)
+    picture = Image.open(BytesIO(large)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    small = BytesIO()
+    picture.save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
 def show_chart(chart: Any, sentence: str) -> None:
     """Show an Altair chart that moves without a kernel.
 
@@ -116,7 +128,7 @@ def show_chart(chart: Any, sentence: str) -> None:
         Says what is to be seen, for those who don't see it.
     """
     spec = spec_of(chart, sentence)
-    picture = vl_convert.vegalite_to_png(json.dumps(spec), vl_version="5.20", scale=SCALE)
+    picture = picture_of(spec)
     width, height = (int.from_bytes(picture[at : at + 4], "big") // SCALE for at in (16, 20))
     display(
         {MIME: spec, "image/png": picture, "text/plain": sentence},
