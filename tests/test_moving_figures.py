@@ -1,5 +1,7 @@
 """Figures that move, by their specifications: numbers, places, what each step shows, refusals."""
 
+import csv
+import io
 import json
 import re
 
@@ -42,9 +44,18 @@ def diamond():
     return [Node("a", value=2.0), u, v, Node("y", "*", ("u", "v"))]
 
 
+def table(text):
+    """The rows of a CSV text; numbers are numbers, and what is empty is left out."""
+    rows = csv.DictReader(io.StringIO(text))
+    numbers = "xyaznpd"
+    return [
+        {name: float(v) if name in numbers else v for name, v in row.items() if v} for row in rows
+    ]
+
+
 def rows_at(spec, number):
     """The rows that a stepper shows at a step."""
-    [rows] = spec["datasets"].values()
+    rows = table(spec["datasets"]["table1"])
     return [row for row in rows if row["a"] <= number <= row["z"]]
 
 
@@ -202,7 +213,7 @@ def test_means_are_differences_of_sums():
 def test_shares_of_misled_trials_are_the_tables(shown):
     wrong = pd.DataFrame({(d, n): {"a": d / 10, "b": n / 100} for d in (0, 0.5) for n in (1, 2)})
     moving_curves.show_luck(wrong.T)
-    [rows] = [table for table in shown[0]["datasets"].values() if "w" in table[0]]
+    [rows] = [table(text) for text in shown[0]["datasets"].values() if text.startswith("n,d,w,p")]
     found = {(row["d"] * 0.5, row["n"], row["w"]): row["p"] for row in rows}
     assert found == {(d, n, w): p for (d, n), shares in wrong.items() for w, p in shares.items()}
 

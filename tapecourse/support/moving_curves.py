@@ -103,7 +103,7 @@ def show_secant(
         f=f(x + h),
     )
     chosen = "datum.n == k"
-    wide = np.linspace(0, 2, 81)
+    wide = np.linspace(0, 2, 41) ** 2 / 2  # closer where the curve bends
     curve = points_of(x=wide, y=f(wide), t=f(x) + exact * (wide - x))
     plane = axis_x("x", "x", 0, 2), axis_y("y", "√x", 0, 1.8)
     base = alt.Chart(curve).encode(*plane)
@@ -169,13 +169,13 @@ def show_secant(
 # --- chapter 05
 
 
-def show_losses(losses: np.ndarray, at_end: float, validation: float) -> None:
+def show_losses(losses: np.ndarray, sizes: np.ndarray, at_end: float, validation: float) -> None:
     """Show the losses of an epoch's steps, and means that look back, over so many steps.
 
     Parameters
     ----------
-    losses : array
-        Of each step, in training mode.
+    losses, sizes : arrays
+        Of each step, in training mode: the mean loss of its batch, and how many images it has.
     at_end, validation : float
         Of training and validation images, when the epoch is over.
     """
@@ -190,7 +190,9 @@ def show_losses(losses: np.ndarray, at_end: float, validation: float) -> None:
     mean = base.transform_calculate(
         a=f"both ? max(0, datum.i - {half}) : max(0, datum.i + 1 - {n})",
         z=f"both ? min({count}, datum.i - {half} + {n}) : datum.i + 1",
-    ).transform_calculate(loss="(sums[datum.z] - sums[datum.a]) / (datum.z - datum.a)")
+    ).transform_calculate(
+        loss="(sums[datum.z] - sums[datum.a]) / (images[datum.z] - images[datum.a])"
+    )
     kinds = ["training images, evaluated again", "validation images"]
     ends = points_of(x=[1.0, 1.0], loss=[at_end, validation], s=kinds)
 
@@ -211,7 +213,8 @@ def show_losses(losses: np.ndarray, at_end: float, validation: float) -> None:
     ]
     looked = f"min({n}, {count})"
     last = f"(both ? ceil({n} / 2) : {looked})"
-    end = f"format((sums[{count}] - sums[{count} - {last}]) / {last}, '.3f')"
+    both_sums = [f"({name}[{count}] - {name}[{count} - {last}])" for name in ("sums", "images")]
+    end = f"format({' / '.join(both_sums)}, '.3f')"
     said = f"'the mean of ' + {last} + ' steps at the end is ' + {end}"
     said += f" + ', evaluated again it is {at_end:.3f}, validation {validation:.3f}'"
     window = slider("n", "how many steps the mean covers", most=count, least=1, start=count)
@@ -219,18 +222,19 @@ def show_losses(losses: np.ndarray, at_end: float, validation: float) -> None:
     title = "The longer a mean looks back, the older the network that it judges"
     chart = panel(layers, 620, title, said).properties(height=280)
     chart = chart.configure_legend(orient="top-right")
-    chart = chart.add_params(window, both, alt.param(name="sums", value=sums_of(losses)))
+    lists = {"sums": sums_of(losses * sizes), "images": sums_of(sizes)}
+    chart = chart.add_params(window, both, *(alt.param(name=n, value=v) for n, v in lists.items()))
     show_chart(
         chart,
-        "The loss of each step of an epoch, and a line through means of them. Over all steps the "
-        f"mean is {np.mean(losses):.3f} at the end, where the network has {at_end:.3f} on "
-        f"training images, and {validation:.3f} on validation images.",
+        "The loss of each step of an epoch, and a line through means of them. The mean of all is "
+        f"{np.average(losses, weights=sizes):.3f}. When the epoch is over, the network has "
+        f"{at_end:.3f} on training images, and {validation:.3f} on validation images.",
     )
 
 
-def sums_of(losses: np.ndarray) -> list:
-    """Return the sums of the first 0, 1, 2, ... losses; a mean is a difference of two."""
-    return rounded(np.cumsum([0, *losses]), 8)
+def sums_of(numbers: np.ndarray) -> list:
+    """Return the sums of the first 0, 1, 2, ... numbers; that of a stretch is a difference."""
+    return rounded(np.cumsum([0, *numbers]), 8)
 
 
 RATES = [round(0.02 * i, 2) for i in range(1, 11)]

@@ -3,8 +3,9 @@
 JupyterLab and the site draw them with Vega-Lite; where nothing draws that, a picture stands in.
 """
 
+import csv
 import json
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Any
 
 import altair as alt
@@ -29,7 +30,7 @@ __all__ = [
 MIME = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#B34700", "#006B4F", "#595959"  # dark enough for text
-SCALE = 2  # pixels of the picture for one of the figure
+SCALE = 1.5  # pixels of the picture for one of the figure
 # Vega hands these on to the slider's element, except if it is declared a "range". JupyterLab
 # would take the arrow keys away from it for its own commands. Its value is then a text: in an
 # expression, compare it with a number, or write toNumber(...).
@@ -64,8 +65,8 @@ def rounded(values: Any, digits: int = 4) -> list:
 
 
 def share_data(spec: dict) -> None:
-    """Move each table of a specification to its top, once, called table1, table2, ..."""
-    names: dict[str, str] = {}
+    """Move each table of a specification to its top, once, called table1, table2, ..., as CSV."""
+    tables: dict[str, dict] = {}
     spec["datasets"] = {}
     waiting: list[Any] = [spec]
     while waiting:
@@ -74,10 +75,24 @@ def share_data(spec: dict) -> None:
             waiting += part
         elif isinstance(part, dict):
             if "values" in (table := part.get("data", {})):
-                key = json.dumps(table["values"])
-                name = names.setdefault(key, f"table{len(names) + 1}")
-                spec["datasets"][name], part["data"] = table["values"], {"name": name}
+                text, types = as_csv(table["values"])
+                if text not in tables:
+                    name = f"table{len(tables) + 1}"
+                    tables[text] = {"name": name, "format": {"type": "csv", "parse": types}}
+                    spec["datasets"][name] = text
+                part["data"] = tables[text]
             waiting += [value for name, value in part.items() if name not in ("data", "datasets")]
+
+
+def as_csv(rows: list[dict]) -> tuple[str, dict[str, str]]:
+    """Write rows as CSV, which is a fraction of the JSON; return the types of the columns too."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    numeric = {n: all(not isinstance(row.get(n), str) for row in rows) for n in names}
+    return text.getvalue(), {n: "number" if numeric[n] else "string" for n in names}
 
 
 def spec_of(chart: Any, sentence: str) -> dict:
@@ -110,7 +125,7 @@ def spec_of(chart: Any, sentence: str) -> dict:
 def picture_of(spec: dict) -> bytes:
     """Draw a specification, with the values that its parameters start with, as a small PNG."""
     large = vl_convert.vegalite_to_png(json.dumps(spec), vl_version="5.20", scale=SCALE)
-    picture = Image.open(BytesIO(large)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    picture = Image.open(BytesIO(large)).convert("RGB").quantize(32, dither=Image.Dither.NONE)
     small = BytesIO()
     picture.save(small, "PNG", optimize=True)
     return small.getvalue()
@@ -129,7 +144,7 @@ def show_chart(chart: Any, sentence: str) -> None:
     """
     spec = spec_of(chart, sentence)
     picture = picture_of(spec)
-    width, height = (int.from_bytes(picture[at : at + 4], "big") // SCALE for at in (16, 20))
+    width, height = (round(int.from_bytes(picture[at : at + 4], "big") / SCALE) for at in (16, 20))
     display(
         {MIME: spec, "image/png": picture, "text/plain": sentence},
         raw=True,
