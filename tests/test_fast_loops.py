@@ -1,4 +1,4 @@
-"""The fast loop of chapter 06: its normalization layer, and its equality with chapter 05's loop."""
+"""Chapter 06: its normalization layer, its loop beside chapter 05's, and its measurements."""
 
 import keras
 import numpy as np
@@ -93,7 +93,9 @@ def test_other_graphs_of_layers_are_fused_too():
     twin = fuse(model)
     assert len(twin.weights) == len(model.weights) == 8
     for training in (True, False):
-        np.testing.assert_allclose(model(images, training=training), twin(images, training=training), atol=1e-5)
+        np.testing.assert_allclose(
+            model(images, training=training), twin(images, training=training), atol=1e-5
+        )
 
 
 @pytest.fixture(scope="module")
