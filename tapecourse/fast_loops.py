@@ -21,9 +21,9 @@ class BatchNormalization(layers.BatchNormalization):
     """Keras's layer, and its weights; one fused operation does the work, where it can."""
 
     def call(self, inputs, training=None, mask=None):
-        on_last_axis = self.axis in (-1, len(inputs.shape) - 1)
-        usual = on_last_axis and self.center and self.scale and not (self.renorm or self.synchronized)
-        if not usual or mask is not None or inputs.dtype != tf.float32:
+        usual = self.axis in (-1, len(inputs.shape) - 1) and self.center and self.scale
+        special = self.renorm or self.synchronized or mask is not None
+        if special or not usual or inputs.dtype != tf.float32:
             return super().call(inputs, training=training, mask=mask)
         rows = tf.reshape(inputs, (-1, 1, 1, inputs.shape[-1]))  # as images of one pixel
         use_batch = bool(training and self.trainable)

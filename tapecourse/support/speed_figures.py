@@ -70,6 +70,11 @@ def draw_roofline(
     return figure
 
 
+def shown(value: float) -> str:
+    """Write a number with three digits, or as an integer where it has more."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def draw_bars(values: pd.Series, title: str, xlabel: str, limit: float | None = None) -> Figure:
     """Draw a bar for each value, with its number, the first on top.
 
@@ -82,12 +87,12 @@ def draw_bars(values: pd.Series, title: str, xlabel: str, limit: float | None = 
     """
     figure, ax = plt.subplots(figsize=(8, 1.3 + 0.36 * len(values)))
     bars = ax.barh([str(name) for name in values.index], values, color="C0", height=0.65)
-    ax.bar_label(bars, labels=[f"{value:,.3g}" for value in values], padding=4)
+    ax.bar_label(bars, labels=[shown(value) for value in values], padding=4)
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.set(title=title, xlabel=xlabel)
     ax.margins(x=0.12)
     if limit is not None:
-        ax.axvline(limit, color="C1", ls="--", label=f"limit: {limit:,.3g}")
-        ax.legend(loc="lower right")
+        ax.axvline(limit, color="C1", ls="--", label=f"limit: {shown(limit)}")
+        ax.legend(loc="upper right")
     return figure

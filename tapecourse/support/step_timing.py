@@ -79,7 +79,7 @@ def operation_times(function: Callable[[], object], steps: int) -> pd.DataFrame:
         for line in plane.lines:
             for event in line.events:
                 name, _, kernel = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                if name.strip(":") == name != "" and kernel.isidentifier():  # else TensorFlow's machinery
+                if name and name[-1] != ":" and kernel.isidentifier():  # else it is no operation
                     durations[name, kernel].append(event.duration_ps)
     rows = [
         {"operation": name, "kernel": kernel, "seconds": 1e-12 * sum(each) / steps,
