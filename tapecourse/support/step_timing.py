@@ -72,7 +72,7 @@ def operation_times(function: Callable[[], object], steps: int) -> pd.DataFrame:
             for _ in range(steps):
                 finish(function)
         [file] = Path(folder).rglob("*.xplane.pb")
-        recorded = xplane_pb2.XSpace()
+        recorded = xplane_pb2.XSpace()  # pyright: ignore[reportAttributeAccessIssue]
         recorded.ParseFromString(file.read_bytes())
     durations: dict[tuple[str, str], list[int]] = defaultdict(list)
     for plane in recorded.planes:
