@@ -3,8 +3,9 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['SAVE_EVERY', 'CHECKPOINT', 'HISTORY', 'save_checkpoint', 'load_checkpoint', 'state_of', 'reopen_history', 'as_number',
-           'begin_or_resume', 'end_epoch', 'train_resumably']
+__all__ = ['CHECKPOINT', 'HISTORY', 'SAVE_SECONDS', 'save_checkpoint', 'load_checkpoint', 'state_of', 'reopen_history',
+           'as_number', 'begin_or_resume', 'train_epoch_in_chunks', 'end_epoch', 'Saver', 'train_resumably',
+           'accumulated_gradients']
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #export-imports
 import csv
@@ -18,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 import tensorflow as tf
 import keras
 from .support.errors import CheckpointError
 from .support.progress import epoch_line, progress_bar
-from .training import History, Trainer, train_epoch
+from .training import READ_EVERY, History, Trainer, train_epoch
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #save-checkpoint
 def save_checkpoint(path: str | Path, variables: Sequence, **notes: Any) -> None:
@@ -58,9 +60,6 @@ def load_checkpoint(path: str | Path, variables: Sequence) -> dict[str, Any]:
     return notes
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #state-of
-SAVE_EVERY = 200  # steps
-
-
 def state_of(trainer: Trainer) -> list:
     """Return all variables that decide how the training goes on."""
     means = trainer.train_means
@@ -92,21 +91,34 @@ def as_number(text: str) -> int | float:
 CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"  # in the folder of a run
 
 
-def begin_or_resume(trainer: Trainer, images: int, folder: str, run: dict) -> tuple[History, dict]:
-    """Return the history, and what is done: nothing, or as much as at the folder's checkpoint.
+def begin_or_resume(
+    trainer: Trainer, images: int, folder: str, run: dict
+) -> tuple[History, float]:
+    """Return the history, empty or as at the checkpoint, and the seconds of the current epoch.
 
     Raise CheckpointError if the checkpoint is broken or of a run with other parameters.
     """
-    path, nothing = Path(folder, CHECKPOINT), {"epochs": 0, "batches": 0, "seconds": 0.0}
+    path = Path(folder, CHECKPOINT)
     if not (folder and path.exists()):
-        return History(images, Path(folder, HISTORY) if folder else None), nothing
+        return History(images, Path(folder, HISTORY) if folder else None), 0.0
     notes = load_checkpoint(path, state_of(trainer))
     for name, value in run.items():
         theirs = notes["run"].get(name)
         if theirs != value:
             problem = f"{path} is of a run with {name} = {theirs!r}, and this one has {value!r}."
             raise CheckpointError(f"{problem} Give the same, or start anew, with resume = 'no'.")
-    return reopen_history(Path(folder, HISTORY), notes["history_bytes"], images), notes["done"]
+    return reopen_history(Path(folder, HISTORY), notes["history_bytes"], images), notes["seconds"]
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #train-epoch-in-chunks
+def train_epoch_in_chunks(
+    trainer: Trainer, batches: tf.data.Dataset, history: History, bar: tqdm, after_chunk: Callable
+) -> None:
+    """Train once on each batch, but for those that the history has; call back every 50 steps."""
+    done = history.steps_done % len(batches)
+    rest = islice(batches, done, None)
+    for _ in range(done, len(batches), READ_EVERY):
+        train_epoch(trainer, islice(rest, READ_EVERY), history, bar)
+        after_chunk()
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #end-epoch
 def end_epoch(trainer: Trainer, validation: tuple, history: History, seconds: float) -> None:
@@ -118,36 +130,67 @@ def end_epoch(trainer: Trainer, validation: tuple, history: History, seconds: fl
         val_loss=val_loss, val_accuracy=val_accuracy, seconds=seconds,
     )
 
+# %% ../notebooks/07_loops_for_real_work.ipynb #saver
+class Saver:
+    """Writes the checkpoint of a run, in an epoch that began so many seconds ago."""
+
+    def __init__(self, trainer, history, steps, folder, run, seconds):
+        self.trainer, self.history, self.steps = trainer, history, steps
+        self.folder, self.run = folder, run
+        self.saved, self.began = time.perf_counter(), time.perf_counter() - seconds
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    def after_chunk(self) -> None:
+        """Save, unless the last save was just now, or the epoch's end is to be saved at once."""
+        late = time.perf_counter() - self.saved >= SAVE_SECONDS
+        if late and self.history.steps_done % self.steps:
+            self.save(self.seconds())
+
+    def save(self, seconds: float) -> None:
+        if self.folder:
+            size = os.path.getsize(self.history.path)
+            notes = dict(run=self.run, history_bytes=size, seconds=seconds)
+            save_checkpoint(Path(self.folder, CHECKPOINT), state_of(self.trainer), **notes)
+            self.saved = time.perf_counter()
+
 # %% ../notebooks/07_loops_for_real_work.ipynb #train-resumably
+SAVE_SECONDS = 10.0  # at least, between two checkpoints in an epoch
+
+
 def train_resumably(
-    trainer: Trainer, batches: tf.data.Dataset, epochs: int, validation: tuple,
-    images: int, folder: str = "", run: dict | None = None, save_every: int = SAVE_EVERY,
+    trainer: Trainer, batches: tf.data.Dataset, epochs: int, validation: tuple, images: int,
+    folder: str = "", run: dict | None = None, train_epoch: Callable = train_epoch_in_chunks,
 ) -> History:
     """Train on so many images an epoch, from the start, or from the checkpoint in a folder."""
-    run = run or {}
-    history, done = begin_or_resume(trainer, images, folder, run)
+    history, seconds = begin_or_resume(trainer, images, folder, run or {})
+    epochs_done = history.steps_done // len(batches)
     if history.rows:
         print(f"resuming at step {history.steps_done:,} of {epochs * len(batches):,}")
-
-    def save():
-        if folder:
-            notes = dict(run=run, done=done, history_bytes=os.path.getsize(history.path))
-            save_checkpoint(Path(folder, CHECKPOINT), state_of(trainer), **notes)
-
-    for _ in range(done["epochs"]):
+    for _ in range(epochs_done):
         iter(batches)  # draws the order of an epoch that is done
     with progress_bar(epochs * images) as bar:
         bar.update(history.images_seen)
-        while done["epochs"] < epochs:
-            rest = islice(batches, done["batches"], None)
-            while done["batches"] < len(batches):
-                start = time.perf_counter()
-                train_epoch(trainer, islice(rest, save_every), history, bar)
-                done["seconds"] += time.perf_counter() - start
-                done["batches"] = min(done["batches"] + save_every, len(batches))
-                save()
-            end_epoch(trainer, validation, history, done["seconds"])
+        for _ in range(epochs_done, epochs):
+            saver = Saver(trainer, history, len(batches), folder, run or {}, seconds)
+            train_epoch(trainer, batches, history, bar, saver.after_chunk)
+            end_epoch(trainer, validation, history, saver.seconds())
             bar.write(epoch_line(history.rows[-1], epochs))
-            done = {"epochs": done["epochs"] + 1, "batches": 0, "seconds": 0.0}
-            save()
+            seconds = 0.0
+            saver.save(seconds)
     return history
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #accumulated-gradients
+def accumulated_gradients(
+    model: keras.Model, loss_function: Callable, images: tf.Tensor, labels: tf.Tensor, parts: int
+) -> list[tf.Tensor]:
+    """Return the gradients of a batch's mean loss, computed in equal parts, one at a time."""
+    variables = model.trainable_variables
+    sums = [tf.zeros_like(variable) for variable in variables]
+    for x, y in zip(tf.split(images, parts), tf.split(labels, parts)):
+        with tf.GradientTape() as tape:
+            loss = loss_function(y, model(x, training=True)) + sum(model.losses)
+        gradients = tape.gradient(loss, variables)
+        sums = [total + gradient for total, gradient in zip(sums, gradients)]
+    return [total / parts for total in sums]

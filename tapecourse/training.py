@@ -238,6 +238,7 @@ def train(
     epochs: int,
     validation: tuple[np.ndarray, np.ndarray],
     history: History,
+    train_epoch: Callable = train_epoch,
 ) -> None:
     """Train for some epochs; look at validation images and labels after each."""
     with progress_bar(epochs * history.images_per_epoch) as bar:

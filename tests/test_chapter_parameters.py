@@ -60,7 +60,7 @@ def test_each_theory_parameter_is_checked(stem, name, values):
         ("schedule", "linear", "schedule = 'linear': one of 'cosine', 'constant'"),
         ("dropout", 1.0, "dropout = 1.0: a number of at least 0 and below 1 is needed."),
         ("seed", -1, "seed = -1: an integer from 0 to 4294967295 is needed."),
-        ("execution", "fast", "execution = 'fast': one of 'graph', 'eager', 'xla'"),
+        ("execution", "swift", "execution = 'swift': one of 'fast', 'graph', 'eager', 'xla'"),
         ("run_dir", "file/below", "run_dir = 'file/below': this folder can't be written"),
         ("dataset", 5, "dataset = 5: a text in quotes is needed."),
         ("dataset", "mnist5k", "dataset = 'mnist5k': one of 'mnist_5k', 'mnist'"),

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import keras
-import nbformat
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,12 +16,14 @@ from helpers import TRAINING_RUN, run_here
 from keras import layers
 from test_run_recovery import notebook_at
 
-from tapecourse import loops_for_real_work
+from tapecourse import fast_loops, loops_for_real_work
+from tapecourse.fast_loops import FastTrainer, train_epoch_fast
 from tapecourse.loops_for_real_work import (
     CHECKPOINT,
     CheckpointError,
     load_checkpoint,
     save_checkpoint,
+    train_epoch_in_chunks,
     train_resumably,
 )
 from tapecourse.training import Trainer, make_batches
@@ -33,18 +34,28 @@ cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 # --- save and resume
 
 
-def tiny_run(folder: Path, run: dict | None = None, epochs: int = 3) -> dict:
-    """Everything that `train_resumably` needs: 3 epochs of 12 steps, with dropout, and saves."""
+def save_often(patch: pytest.MonkeyPatch) -> None:
+    """Take chunks of 5 steps, not 50, and save after each."""
+    for module in (loops_for_real_work, fast_loops):
+        patch.setattr(module, "READ_EVERY", 5)
+    patch.setattr(loops_for_real_work, "SAVE_SECONDS", 0.0)
+
+
+def tiny_run(folder: Path, run: dict | None = None, fast: bool = False) -> dict:
+    """Everything that `train_resumably` needs: 3 epochs of 12 steps, with dropout."""
     keras.utils.set_random_seed(0)
     middle = [layers.Flatten(), layers.BatchNormalization(), layers.Dropout(0.5)]
     model = keras.Sequential([keras.Input((4, 4, 1)), *middle, layers.Dense(10)])
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(46, 4, 4, 1)).astype("float32"), rng.integers(0, 10, 46)
-    trainer = Trainer(model, keras.optimizers.Adam(0.01), cross_entropy)
+    kind, train_epoch = Trainer, train_epoch_in_chunks
+    if fast:
+        kind, train_epoch = FastTrainer, train_epoch_fast
+    trainer = kind(model, keras.optimizers.Adam(0.01), cross_entropy)
     folder.mkdir(exist_ok=True)
     return dict(
-        trainer=trainer, batches=make_batches(x, y, 4, seed=0), epochs=epochs,
-        validation=(x[:9], y[:9]), images=46, folder=str(folder), run=run, save_every=5,
+        trainer=trainer, batches=make_batches(x, y, 4, seed=0), epochs=3, images=46,
+        validation=(x[:9], y[:9]), folder=str(folder), run=run, train_epoch=train_epoch,
     )  # fmt: skip
 
 
@@ -77,6 +88,7 @@ def kill_within(run: dict, event: str, number: int) -> None:
 
 def train_in_a_process(folder: str, event: str = "", number: str = "0") -> None:
     """Go on with a run, until it is killed or ends; then compare it with one in one go."""
+    save_often(pytest.MonkeyPatch())
     run = tiny_run(Path(folder))
     if event:
         kill_within(run, event, int(number))
@@ -100,18 +112,24 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path):
     assert "resuming at step" in ended.stdout and ended.stdout.endswith("the same\n"), seed
 
 
-@pytest.mark.parametrize("steps", [1, 17, 35])
-def test_stopped_at_any_step_it_ends_the_same(tmp_path, steps):
+@pytest.mark.parametrize("what, number", [("step", 1), ("step", 17), ("step", 35), ("steps", 5)])
+def test_stopped_at_any_step_it_ends_the_same(tmp_path, monkeypatch, what, number):
+    """Before one of 36 steps of chapter 05's loop, or one of 9 chunks of chapter 06's."""
+
     def stop(*batch):
         if next(left, None) is None:
             raise KeyboardInterrupt
         return step(*batch)
 
-    run = tiny_run(tmp_path / "run")
-    step, left, run["trainer"].step = run["trainer"].step, iter(range(steps)), stop
+    save_often(monkeypatch)
+    fast = what == "steps"
+    run = tiny_run(tmp_path / "run", fast=fast)
+    step, left = getattr(run["trainer"], what), iter(range(number))
+    setattr(run["trainer"], what, stop)
     with pytest.raises(KeyboardInterrupt):
         train_resumably(**run)
-    assert outcome(tiny_run(tmp_path / "run")) == outcome(tiny_run(tmp_path / "other"))
+    resumed = outcome(tiny_run(tmp_path / "run", fast=fast))
+    assert resumed == outcome(tiny_run(tmp_path / "other", fast=fast))
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -150,7 +168,7 @@ def test_a_broken_checkpoint_is_refused_and_changes_nothing(tmp_path):
 
 
 def test_the_training_run_goes_on(tmp_path, monkeypatch):
-    """Stopped at step 150 of 4 times 50; the same cells again end as in one go."""
+    """Stopped at the end of its third epoch; the same cells again end as in one go."""
     digits = {name: np.zeros((112, 28, 28), np.uint8) for name in ("x_train", "x_test")}
     labels = {name: np.arange(112) % 10 for name in ("y_train", "y_test")}
     np.savez(tmp_path / "small.npz", **digits, **labels)
@@ -168,36 +186,39 @@ def test_the_training_run_goes_on(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="epochs = 4, and this one has 5"):
         run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a"), epochs=5), last="run")
     texts = run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a")), last="results")
-    assert "resuming at step 150 of 200\nepoch 3/4" in texts["run"]
+    assert "resuming at step 100 of 200\nepoch 3/4" in texts["run"]
     texts = run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "b")), last="results")
     assert "resuming" not in texts["run"]
     assert rows_of(tmp_path / "a") == rows_of(tmp_path / "b")
     assert not (tmp_path / "a" / CHECKPOINT).exists()
-
-
-def test_resume_no_starts_anew(tmp_path):
-    values = dict(run_dir=str(tmp_path), resume="no", epochs=1, batch_size=2000)
-    (tmp_path / CHECKPOINT).write_text("broken")
-    texts = run_cells(TRAINING_RUN, values, last="run")
+    (tmp_path / "a" / CHECKPOINT).write_text("broken")
+    anew = values | dict(run_dir=str(tmp_path / "a"), epochs=1, batch_size=50)
+    with pytest.raises(CheckpointError, match="is no whole checkpoint"):
+        run_cells(TRAINING_RUN, anew, last="run")
+    texts = run_cells(TRAINING_RUN, anew | dict(resume="no"), last="run")
     assert texts["run"].startswith("epoch 1/1")
 
 
-LEAVES = """\
-assert size != 2 or Path(run_dir, "history.csv").exists() == (here / "again").exists()
+GOES_ON = """\
+went_on = Path(run_dir, "checkpoint.npz").exists() and Path(run_dir, "history.csv").exists()
 Path(run_dir, "history.csv").write_text("rows")
 Path(run_dir, "checkpoint.npz").write_text("state")"""
 
 
-@pytest.mark.parametrize("end, status", [("raise KeyError", 1), ("os.kill(os.getpid(), 9)", 0)])
-def test_the_same_command_goes_on_from_a_checkpoint(tmp_path, end, status):
-    """And only the same: with another size, it starts anew."""
-    fail = f"(here / 'again').exists() or ((here / 'again').touch(), {end})"
-    fail = fail.replace("raise KeyError", "{}[0]")
-    notebook, out = notebook_at(tmp_path, LEAVES, fail), ["--out", tmp_path / "out"]
-    assert run_here(notebook, "-p", "size", 2, *out) == status
-    if status:
-        cells = nbformat.read(tmp_path / "failed" / "out" / notebook.name, as_version=4).cells
-        assert "KeyError" in str(cells)
-        assert run_here(notebook, "-p", "size", 2, *out) == 0
-    (tmp_path / "again").unlink()
-    assert run_here(notebook, "-p", "size", 3, *out) == 1
+def test_the_same_command_goes_on_from_a_checkpoint(tmp_path):
+    """After an error; after a kill of the kernel, at once. Another command starts anew."""
+
+    def run_of(size, end):
+        notebook = notebook_at(tmp_path, GOES_ON, once.format(end=end), last)
+        return run_here(notebook, "-p", "size", size, "--out", tmp_path / "out")
+
+    once = "(here / 'ended').exists() or ((here / 'ended').touch(), {end})"
+    last = "(here / 'went on').write_text(f'{size} {went_on}')"
+    assert run_of(2, "[][0]") == 1 and run_of(2, "[][0]") == 0
+    assert (tmp_path / "went on").read_text() == "2 True"
+    (tmp_path / "ended").unlink()
+    assert run_of(2, "os.kill(os.getpid(), 9)") == 0
+    assert (tmp_path / "went on").read_text() == "2 True"
+    (tmp_path / "ended").unlink()
+    assert run_of(2, "[][0]") == 1 and run_of(3, "[][0]") == 0
+    assert (tmp_path / "went on").read_text() == "3 False"
