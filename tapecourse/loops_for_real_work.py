@@ -3,9 +3,11 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['CHECKPOINT', 'HISTORY', 'SAVE_SECONDS', 'save_checkpoint', 'load_checkpoint', 'state_of', 'reopen_history',
-           'as_number', 'begin_or_resume', 'train_epoch_in_chunks', 'end_epoch', 'Saver', 'train_resumably',
-           'accumulated_gradients']
+__all__ = ['CHECKPOINT', 'HISTORY', 'SAVE_SECONDS', 'NOISE', 'CHECKS', 'save_checkpoint', 'load_checkpoint', 'state_of',
+           'reopen_history', 'as_number', 'begin_or_resume', 'train_epoch_in_chunks', 'end_epoch', 'Saver',
+           'train_resumably', 'accumulated_gradients', 'build_generator', 'build_discriminator', 'gan_losses',
+           'make_gan_step', 'named', 'not_zero', 'check_gradients', 'check_loss', 'check_modes', 'check_updates',
+           'check_runs', 'diagnose']
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #export-imports
 import csv
@@ -13,7 +15,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,11 @@ from tqdm import tqdm
 
 import tensorflow as tf
 import keras
-from .support.errors import CheckpointError
+from keras import layers
+from .gradients import why_none
+from .support.errors import CheckpointError, reason
 from .support.progress import epoch_line, progress_bar
+from .support.step_watch import Seen, examine, gradients_finite, key, leaves_of, norms_of
 from .training import READ_EVERY, History, Trainer, train_epoch
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #save-checkpoint
@@ -194,3 +199,164 @@ def accumulated_gradients(
         gradients = tape.gradient(loss, variables)
         sums = [total + gradient for total, gradient in zip(sums, gradients)]
     return [total / parts for total in sums]
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #gan-networks
+NOISE = 32  # random numbers for a picture
+
+
+def build_generator() -> keras.Sequential:
+    """Build a network: noise (n, 32) in, pictures (n, 28, 28, 1) out, from 0 to 1."""
+    steps = [keras.Input((NOISE,)), layers.Dense(7 * 7 * 32), layers.Reshape((7, 7, 32))]
+    for filters in (16, 1):
+        steps += [layers.BatchNormalization(momentum=0.9), layers.ReLU()]
+        steps += [layers.Conv2DTranspose(filters, 4, strides=2, padding="same")]
+    return keras.Sequential([*steps, layers.Activation("sigmoid")])
+
+
+def build_discriminator() -> keras.Sequential:
+    """Build a network: pictures (n, 28, 28, 1) in, a logit (n, 1) out, large for real ones."""
+    steps = [keras.Input((28, 28, 1))]
+    for filters in (16, 32):
+        steps += [layers.Conv2D(filters, 4, strides=2, padding="same"), layers.LeakyReLU(0.2)]
+    return keras.Sequential([*steps, layers.Flatten(), layers.Dropout(0.3), layers.Dense(1)])
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #gan-losses
+def gan_losses(generator, discriminator, noise, real: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the losses of discriminator and generator on real pictures and as many drawn ones."""
+    binary = keras.losses.BinaryCrossentropy(from_logits=True)
+    random = keras.random.normal((tf.shape(real)[0], NOISE), seed=noise)
+    on_drawn = discriminator(generator(random, training=True), training=True)
+    on_real = discriminator(real, training=True)
+    ones, zeros = tf.ones_like(on_real), tf.zeros_like(on_real)
+    discriminator_loss = (binary(0.9 * ones, on_real) + binary(zeros, on_drawn)) / 2
+    return discriminator_loss, binary(ones, on_drawn)
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #gan-step
+def make_gan_step(generator, discriminator, optimizers, noise) -> Callable:
+    """Compile a step of real pictures: both networks learn, each from its own loss."""
+    networks = discriminator, generator
+    for optimizer, network in zip(optimizers, networks):
+        optimizer.build(network.trainable_variables)
+
+    @tf.function
+    def step(real):
+        with tf.GradientTape() as first, tf.GradientTape() as second:
+            losses = gan_losses(generator, discriminator, noise, real)
+        for loss, tape, network, optimizer in zip(losses, (first, second), networks, optimizers):
+            variables = network.trainable_variables
+            optimizer.apply(tape.gradient(loss, variables), variables)
+        return losses
+
+    return step
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #check-gradients
+def named(variables: Sequence) -> str:
+    """Name the first of some variables, and say how many more there are."""
+    name = getattr(variables[0], "path", variables[0].name)
+    return f"{name} and {len(variables) - 1} more" if len(variables) > 1 else name
+
+
+def not_zero(got: list) -> bool:
+    """Say whether a gradient that a variable got is not zero everywhere."""
+    known = [tf.convert_to_tensor(gradient) for gradient, _ in got if gradient is not None]
+    return any(np.any(gradient) for gradient in known)
+
+
+def check_gradients(seen: Seen) -> Iterator[str]:
+    """Find gradients that are None, or zero in each call."""
+    none, zero, found = {}, [], seen.gradients()
+    for variable in (each for model in seen.models for each in model.trainable_variables):
+        got = found.get(key(variable), [])
+        if any(gradient is None for gradient, _ in got):
+            note = next(note for gradient, note in got if gradient is None)
+            none.setdefault(why_none(variable, note.target, note.followed), []).append(variable)
+        elif got and not not_zero(got):
+            zero.append(variable)
+    for why, variables in none.items():
+        yield f"The gradient of {named(variables)} is None. The variable was {why}."
+    if zero:
+        yield f"The gradient of {named(zero)} is zero in each call: nothing reaches it."
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #check-loss
+def check_loss(seen: Seen) -> Iterator[str]:
+    """Find a loss that is summed, not scaled, or without its penalties."""
+    notes = [note for call in seen.calls for note in call.differentiated]
+    before, after = norms_of(seen.calls[0]), norms_of(seen.doubled)
+    if seen.doubled.error is None and len(before) == len(after) and (after > 1.6 * before).any():
+        yield "Each example given twice doubles the gradient: the loss is a sum. Take its mean."
+    if len(seen.scaled) == 2:
+        large, small = map(norms_of, seen.scaled)
+        if len(large) and (large < 1.3 * small).all():
+            yield "The loss is not scaled. Differentiate optimizer.scale_loss(loss)."
+    counted = {id(model) for note in notes for model in note.penalised}
+    for model in seen.models:
+        if notes and model.losses and id(model) not in counted:
+            yield f"The loss ignores the penalties of {model.name}. Add sum(model.losses)."
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #check-modes
+def check_modes(seen: Seen) -> Iterator[str]:
+    """Find layers that never ran in training mode, and averages that don't move."""
+    modes = [mode for call in seen.calls for mode in call.modes]
+    called = {id(layer) for layer, _ in modes}
+    trained = {id(layer) for layer, training in modes if training}
+    layers = [each for each in leaves_of(seen.models) if each.trainable and id(each) in called]
+    if silent := [layer for layer in layers if id(layer) not in trained]:
+        yield f"{named(silent)} runs in inference mode only. Call the model with training=True."
+    averages = [layer.moving_mean for layer in layers if hasattr(layer, "moving_mean")]
+    still = [average for average in averages if key(average) not in seen.moved]
+    if still and not silent:
+        yield f"{named(still)} doesn't move, though the layer runs in training mode."
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #check-updates
+def check_updates(seen: Seen) -> Iterator[str]:
+    """Find a step made for other things, and variables that don't move or aren't finite."""
+    if seen.broken:
+        yield f"After {len(seen.calls)} calls, {named(seen.broken)} is not finite."
+    found, applied = seen.gradients(), [note for call in seen.calls for note in call.applied]
+    used = {id(note.optimizer) for note in applied}
+    for optimizer in seen.optimizers:
+        if applied and id(optimizer) not in used:
+            yield f"{optimizer.name} is never applied: the step uses another optimizer."
+    given = {key(variable) for note in applied for variable in note.variables}
+    for model in seen.models:
+        variables = model.trainable_variables
+        if found and variables and not any(key(v) in found for v in variables):
+            yield f"The step trains no variable of {model.name}. Was it made for another model?"
+            continue
+        still = [v for v in variables if key(v) not in seen.moved]
+        if outside := [v for v in still if key(v) not in found]:
+            yield f"{named(outside)} is not among the variables that the step differentiates."
+        if kept_back := [v for v in still if key(v) in found and given and key(v) not in given]:
+            yield f"{named(kept_back)} has a gradient, and no optimizer applies it."
+        stuck = [v for v in still if key(v) in given and not_zero(found.get(key(v), []))]
+        if stuck:
+            yield f"{named(stuck)} gets a gradient applied, and doesn't move. Is the rate zero?"
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #check-runs
+def check_runs(seen: Seen) -> Iterator[str]:
+    """Find errors, gradients that aren't finite, and a graph that is traced in each call."""
+    error = seen.calls[-1].error or seen.compiled.error
+    if error:
+        stale = "optimizer" in str(error) or "Unknown variable" in str(error)
+        hint = " The optimizer was built for other variables: make a new one." if stale else ""
+        yield f"The step raises {type(error).__name__}: {reason(error)}.{hint}"
+    elif not gradients_finite(seen.calls[-1]):
+        yield "A gradient is not finite."
+    if any(note.symbolic for note in seen.compiled.differentiated):
+        yield "The step is traced in each call. Is a function made in it, or given Python numbers?"
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #diagnose
+CHECKS = check_runs, check_gradients, check_loss, check_modes, check_updates
+
+
+def diagnose(
+    step: Callable, batch: tuple, models: Any, optimizers: Any, calls: int = 3
+) -> list[str]:
+    """Say in sentences what is wrong with `step(*batch)`; an empty list if nothing was found.
+
+    A step that updates only once in several calls needs more of them. Variables of models,
+    optimizers and metrics are put back; whatever else the step changes is not.
+    """
+    models, optimizers = tf.nest.flatten(models), tf.nest.flatten(optimizers)
+    seen = examine(step, batch, models, optimizers, calls)
+    return [sentence for check in CHECKS for sentence in check(seen)]
