@@ -1,4 +1,4 @@
-"""Chapter 07: a run that is killed and goes on."""
+"""Chapter 07: a run that is killed and goes on; the doctor."""
 
 import os
 import signal
@@ -21,6 +21,7 @@ from tapecourse.fast_loops import FastTrainer, train_epoch_fast
 from tapecourse.loops_for_real_work import (
     CHECKPOINT,
     CheckpointError,
+    diagnose,
     load_checkpoint,
     save_checkpoint,
     train_epoch_in_chunks,
@@ -222,3 +223,243 @@ def test_the_same_command_goes_on_from_a_checkpoint(tmp_path):
     (tmp_path / "ended").unlink()
     assert run_of(2, "[][0]") == 1 and run_of(3, "[][0]") == 0
     assert (tmp_path / "went on").read_text() == "3 False"
+
+
+# --- the doctor
+
+
+def tiny_model(kind: str = "full") -> keras.Model:
+    """4 x 4 pixels in, 3 logits out, with everything that has a training mode, and a penalty."""
+    keras.utils.set_random_seed(0)
+    middle = [layers.Flatten(), layers.Dense(6, activation="tanh")]
+    if kind != "plain":
+        middle += [layers.BatchNormalization(), layers.Dropout(0.25)]
+    last = layers.Dense(3, kernel_regularizer=None if kind == "plain" else "l2")
+    return keras.Sequential([keras.Input((4, 4, 1)), *middle, last])
+
+
+rng = np.random.default_rng(1)
+IMAGES = tf.constant(rng.normal(size=(8, 4, 4, 1)), "float32")
+LABELS = tf.constant(rng.integers(0, 3, 8))
+CODES = tf.constant(rng.normal(size=(8, 2)), "float32")
+
+
+class Loop:
+    """A loop with a switch for each fault: three ways to write a step share these parts."""
+
+    def __init__(self, fault: str = "", kind: str = "full", optimizer=None, compiled=None):
+        scaled = kind == "scaled" or fault == "unscaled"
+        self.fault, self.model = fault, tiny_model(kind)
+        self.optimizer = optimizer or keras.optimizers.SGD(0.0 if fault == "no rate" else 0.1)
+        if scaled:
+            self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
+        self.trained = tiny_model(kind) if fault == "stale" else self.model
+        self.compiled = fault in ("", "retraced") if compiled is None else compiled
+        if fault == "other optimizer":
+            self.optimizer.build(tiny_model("plain").trainable_variables)
+        self.batch = (IMAGES, LABELS)
+
+    def forward(self, images):
+        outputs = self.trained(images, training=self.fault != "inference")
+        if self.fault == "cut":
+            outputs = tf.round(outputs) if self.compiled else tf.constant(outputs.numpy())
+        if self.fault == "zero":
+            outputs = tf.maximum(outputs, 1e9)
+        if self.fault == "nan":
+            outputs = outputs + tf.sqrt(tf.zeros_like(outputs) * outputs)
+        return outputs
+
+    def loss(self, labels, outputs):
+        reduction = "sum" if self.fault == "sum" else "sum_over_batch_size"
+        loss = keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)(
+            labels, outputs
+        )
+        if self.fault == "vector":
+            loss = keras.losses.sparse_categorical_crossentropy(labels, outputs, True)
+        loss += 0 if self.fault == "penalties" else sum(self.trained.losses)
+        return loss if self.fault == "unscaled" else self.optimizer.scale_loss(loss)
+
+    def apply(self, gradients, variables):
+        if self.fault == "not applied":
+            gradients, variables = gradients[1:], variables[1:]
+        if self.fault == "new optimizer":
+            keras.optimizers.SGD(0.1).apply(gradients, variables)
+        else:
+            self.optimizer.apply(gradients, variables)
+        if self.fault == "averages":
+            normalize = self.model.layers[2]
+            normalize.moving_mean.assign(tf.zeros(6))
+            normalize.moving_variance.assign(tf.ones(6))
+
+    def variables(self):
+        variables = self.trained.trainable_variables
+        return variables[1:] if self.fault == "left out" else variables
+
+    def diagnose(self) -> list[str]:
+        return diagnose(self.step, self.batch, self.model, self.optimizer)
+
+
+class Ours(Loop):
+    """As in chapter 05: one function, compiled."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, **options)
+        self.step = tf.function(self.train_step) if self.compiled else self.train_step
+        if self.fault == "retraced":
+            self.step = lambda *batch: tf.function(self.train_step)(*batch)
+
+    def train_step(self, images, labels):
+        with tf.GradientTape() as tape:
+            loss = self.loss(labels, self.forward(images))
+        self.apply(tape.gradient(loss, self.variables()), self.variables())
+        return loss
+
+
+class KerasGuide(Loop):
+    """As in the guide of Keras: `train_step` of a model's own, on a pair, with a metric."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, compiled=False, **options)
+        self.metric, self.batch = keras.metrics.SparseCategoricalAccuracy(), ((IMAGES, LABELS),)
+
+    def step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = self.forward(x)
+            loss = self.loss(y, y_pred)
+        gradients = tape.gradient(loss, self.variables())
+        if self.fault == "retraced":
+            tf.function(lambda: self.retraced(x, y))()
+        self.apply(gradients, self.variables())
+        self.metric.update_state(y, y_pred)
+
+    def retraced(self, x, y):
+        with tf.GradientTape() as tape:
+            loss = self.loss(y, self.forward(x))
+        tape.gradient(loss, self.variables())
+
+
+class Opponents(Loop):
+    """A GAN: the faults are the discriminator's; a generator learns beside it."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, **options)
+        self.generator = keras.Sequential(
+            [keras.Input((2,)), layers.Dense(16), layers.Reshape((4, 4, 1))]
+        )
+        self.second, self.batch = keras.optimizers.Adam(), (IMAGES, LABELS, CODES)
+        self.step = tf.function(self.train_step) if self.compiled else self.train_step
+        if self.fault == "retraced":
+            self.step = lambda *batch: tf.function(self.train_step)(*batch)
+
+    def train_step(self, images, labels, codes):
+        with tf.GradientTape() as first, tf.GradientTape() as second:
+            loss = self.loss(labels, self.forward(images))
+            drawn = self.trained(self.generator(codes), training=self.fault != "inference")
+            own = tf.reduce_mean(drawn**2)
+        self.apply(first.gradient(loss, self.variables()), self.variables())
+        variables = self.generator.trainable_variables
+        self.second.apply(second.gradient(own, variables), variables)
+
+    def diagnose(self):
+        optimizers = [self.optimizer, self.second]
+        return diagnose(self.step, self.batch, [self.model, self.generator], optimizers)
+
+
+FAULTS = {
+    "cut": "is None",
+    "zero": "is zero in each call",
+    "penalties": "ignores the penalties of sequential",
+    "unscaled": "The loss is not scaled",
+    "averages": "moving_mean doesn't move",
+    "inference": "runs in inference mode only",
+    "sum": "the loss is a sum",
+    "vector": "the loss is a sum",
+    "stale": "trains no variable of sequential",
+    "other optimizer": "The optimizer was built for other variables",
+    "new optimizer": "is never applied: the step uses another optimizer",
+    "not applied": "has a gradient, and no optimizer applies it",
+    "left out": "is not among the variables that the step differentiates",
+    "no rate": "gets a gradient applied, and doesn't move",
+    "nan": "is not finite",
+    "retraced": "is traced in each call",
+}
+
+
+@pytest.mark.parametrize("loop", [Ours, KerasGuide, Opponents])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_found_in_each_loop(loop, fault):
+    found = loop(fault).diagnose()
+    assert any(FAULTS[fault] in sentence for sentence in found), found
+
+
+def test_a_sentence_says_what_to_do():
+    [sentence] = Ours("inference").diagnose()
+    assert sentence.startswith("sequential") and sentence.endswith("with training=True.")
+
+
+class Accumulating(Ours):
+    """Updates in every second call."""
+
+    def __init__(self):
+        super().__init__(compiled=False)
+        self.optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
+
+
+def frozen_loop() -> Loop:
+    loop = Ours()
+    for layer in loop.model.layers[:3]:
+        layer.trainable = False
+    return loop
+
+
+def chapter_05_loop() -> Loop:
+    loop = Ours(optimizer=keras.optimizers.Adam())
+    loop.step = Trainer(loop.model, loop.optimizer, cross_entropy).step
+    return loop
+
+
+adam = keras.optimizers.Adam
+HEALTHY = {
+    "sgd": Ours,
+    "plain": lambda: Ours(kind="plain"),
+    "eager": lambda: Ours(compiled=False),
+    "adam": lambda: Ours(optimizer=adam()),
+    "momentum": lambda: Ours(optimizer=keras.optimizers.SGD(0.1, momentum=0.9)),
+    "clipped": lambda: Ours(optimizer=adam(global_clipnorm=1.0)),
+    "averaged": lambda: Ours(optimizer=adam(use_ema=True)),
+    "warmed up": lambda: Ours(
+        optimizer=adam(keras.optimizers.schedules.PolynomialDecay(0.0, 9, 0.1))
+    ),
+    "scaled": lambda: Ours(kind="scaled"),
+    "scaled adam": lambda: Ours(kind="scaled", optimizer=adam()),
+    "guide": KerasGuide,
+    "guide, scaled": lambda: KerasGuide(kind="scaled"),
+    "guide, plain": lambda: KerasGuide(kind="plain"),
+    "guide, adam": lambda: KerasGuide(optimizer=adam()),
+    "gan": Opponents,
+    "gan, eager": lambda: Opponents(compiled=False),
+    "gan, scaled": lambda: Opponents(kind="scaled"),
+    "accumulating": Accumulating,
+    "frozen": frozen_loop,
+    "chapter 05": chapter_05_loop,
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_loop_gets_no_alarm_and_stays_as_it_is(name):
+    loop = HEALTHY[name]()
+    variables = [*loop.model.variables, *loop.optimizer.variables]
+    before = [variable.numpy() for variable in variables]
+    assert loop.diagnose() == []
+    for variable, old in zip(variables, before):
+        np.testing.assert_array_equal(variable.numpy(), old)
+    assert not tf.config.functions_run_eagerly()
+    built = [v for v in loop.optimizer.variables if "momentum" in v.path or "velocity" in v.path]
+    assert not any(np.any(variable.numpy()) for variable in built)
+
+
+def test_metrics_are_put_back():
+    loop = KerasGuide()
+    loop.metric.update_state([1], [[0.0, 1.0, 0.0]])
+    assert loop.diagnose() == [] and float(loop.metric.count) == 1

@@ -5,6 +5,7 @@ replaced by ones that write down what they are given, and then do the same as be
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -109,7 +110,7 @@ def examine(
         return variables + [each for optimizer in optimizers for each in optimizer.variables]
 
     def run(batch: tuple, *, eagerly: bool = True) -> Watched:
-        with watch(models, eagerly=eagerly) as seen:
+        with watch(models, eagerly=eagerly) as seen, warnings.catch_warnings(action="ignore"):
             try:
                 step(*batch)
             except Exception as error:  # whatever a stranger's step raises
@@ -179,7 +180,7 @@ def leaves_of(models: Sequence) -> list:
 
 def values_of(variables: Sequence) -> list[np.ndarray]:
     """Return copies of the values of variables."""
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    return [np.array(variable.numpy()) for variable in variables]
 
 
 @contextmanager
