@@ -3,14 +3,11 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['CHECKPOINT', 'HISTORY', 'SAVE_SECONDS', 'NOISE', 'CHECKS', 'save_checkpoint', 'load_checkpoint', 'state_of',
-           'reopen_history', 'as_number', 'begin_or_resume', 'train_epoch_in_chunks', 'end_epoch', 'Saver',
-           'train_resumably', 'accumulated_gradients', 'build_generator', 'build_discriminator', 'gan_losses',
-           'make_gan_step', 'named', 'not_zero', 'check_gradients', 'check_loss', 'check_modes', 'check_updates',
-           'check_runs', 'diagnose']
+__all__ = ['CHECKPOINT', 'HISTORY', 'SAVE_SECONDS', 'save_checkpoint', 'load_checkpoint', 'state_of', 'reopen_history',
+           'begin_or_resume', 'train_epoch_in_chunks', 'Saver', 'train_resumably', 'accumulated_gradients',
+           'gan_losses', 'make_gan_step', 'check_gradients', 'check_loss', 'diagnose']
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #export-imports
-import csv
 import json
 import os
 import time
@@ -25,12 +22,12 @@ from tqdm import tqdm
 
 import tensorflow as tf
 import keras
-from keras import layers
 from .gradients import why_none
-from .support.errors import CheckpointError, reason
-from .support.progress import epoch_line, progress_bar
-from .support.step_watch import Seen, examine, gradients_finite, key, leaves_of, norms_of
-from .training import READ_EVERY, History, Trainer, train_epoch
+from .support.errors import CheckpointError
+from .support.files import read_rows
+from .support.progress import check_same_run
+from .support.step_watch import Seen, examine, judge, key, named, norms_of, not_zero
+from .training import READ_EVERY, History, Trainer, train, train_epoch
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #save-checkpoint
 def save_checkpoint(path: str | Path, variables: Sequence, **notes: Any) -> None:
@@ -72,47 +69,29 @@ def state_of(trainer: Trainer) -> list:
     return [*trainer.model.variables, *trainer.optimizer.variables, *sums]
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #reopen-history
-def reopen_history(path: str | Path, size: int, images_per_epoch: int) -> History:
+def reopen_history(path: Path, size: int, images_per_epoch: int) -> History:
     """Cut a history's file to the bytes that it had at a checkpoint, and go on with it."""
-    if not Path(path).exists() or Path(path).stat().st_size < size:
+    if not path.exists() or path.stat().st_size < size:
         raise CheckpointError(f"{path} is shorter than at the checkpoint. Delete the checkpoint.")
     os.truncate(path, size)
     history = History(images_per_epoch)
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            kind, filled = row.pop("kind"), {name: text for name, text in row.items() if text}
-            numbers = {name: as_number(text) for name, text in filled.items()}
-            history.rows.append({"kind": kind} | numbers)
+    history.path, history.rows = path, read_rows(path)
     history.steps_done = len(history.table("step"))
     history.images_seen = int(history.table("step").batch_size.sum())
-    history.path = path
     return history
-
-
-def as_number(text: str) -> int | float:
-    return int(text) if text.isdigit() else float(text)
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #begin-or-resume
 CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"  # in the folder of a run
 
 
-def begin_or_resume(
-    trainer: Trainer, images: int, folder: str, run: dict
-) -> tuple[History, float]:
-    """Return the history, empty or as at the checkpoint, and the seconds of the current epoch.
-
-    Raise CheckpointError if the checkpoint is broken or of a run with other parameters.
-    """
+def begin_or_resume(trainer: Trainer, images: int, folder: str, run: dict) -> History:
+    """Return a run's history: empty, or as it was at the folder's checkpoint."""
     path = Path(folder, CHECKPOINT)
     if not (folder and path.exists()):
-        return History(images, Path(folder, HISTORY) if folder else None), 0.0
+        return History(images, Path(folder, HISTORY) if folder else None)
     notes = load_checkpoint(path, state_of(trainer))
-    for name, value in run.items():
-        theirs = notes["run"].get(name)
-        if theirs != value:
-            problem = f"{path} is of a run with {name} = {theirs!r}, and this one has {value!r}."
-            raise CheckpointError(f"{problem} Give the same, or start anew, with resume = 'no'.")
-    return reopen_history(Path(folder, HISTORY), notes["history_bytes"], images), notes["seconds"]
+    check_same_run(path, notes["run"], run)
+    return reopen_history(Path(folder, HISTORY), notes["bytes"], images)
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #train-epoch-in-chunks
 def train_epoch_in_chunks(
@@ -125,65 +104,47 @@ def train_epoch_in_chunks(
         train_epoch(trainer, islice(rest, READ_EVERY), history, bar)
         after_chunk()
 
-# %% ../notebooks/07_loops_for_real_work.ipynb #end-epoch
-def end_epoch(trainer: Trainer, validation: tuple, history: History, seconds: float) -> None:
-    """Write down the means of an epoch, and evaluate."""
-    train_loss, train_accuracy = trainer.train_means.read()
-    val_loss, val_accuracy = trainer.evaluate(*validation)
-    history.end_epoch(
-        train_loss=train_loss, train_accuracy=train_accuracy,
-        val_loss=val_loss, val_accuracy=val_accuracy, seconds=seconds,
-    )
-
 # %% ../notebooks/07_loops_for_real_work.ipynb #saver
-class Saver:
-    """Writes the checkpoint of a run, in an epoch that began so many seconds ago."""
-
-    def __init__(self, trainer, history, steps, folder, run, seconds):
-        self.trainer, self.history, self.steps = trainer, history, steps
-        self.folder, self.run = folder, run
-        self.saved, self.began = time.perf_counter(), time.perf_counter() - seconds
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self.began
-
-    def after_chunk(self) -> None:
-        """Save, unless the last save was just now, or the epoch's end is to be saved at once."""
-        late = time.perf_counter() - self.saved >= SAVE_SECONDS
-        if late and self.history.steps_done % self.steps:
-            self.save(self.seconds())
-
-    def save(self, seconds: float) -> None:
-        if self.folder:
-            size = os.path.getsize(self.history.path)
-            notes = dict(run=self.run, history_bytes=size, seconds=seconds)
-            save_checkpoint(Path(self.folder, CHECKPOINT), state_of(self.trainer), **notes)
-            self.saved = time.perf_counter()
-
-# %% ../notebooks/07_loops_for_real_work.ipynb #train-resumably
 SAVE_SECONDS = 10.0  # at least, between two checkpoints in an epoch
 
 
+class Saver:
+    """Writes the checkpoint of a run into its folder, if it has one."""
+
+    def __init__(self, trainer: Trainer, history: History, folder: str, run: dict):
+        self.trainer, self.history, self.folder, self.run = trainer, history, folder, run
+
+    def save(self) -> None:
+        self.saved = time.perf_counter()
+        if self.folder:
+            notes = {"run": self.run, "bytes": os.path.getsize(self.history.path)}
+            save_checkpoint(Path(self.folder, CHECKPOINT), state_of(self.trainer), **notes)
+
+    def after_chunk(self) -> None:
+        """Save from time to time within an epoch."""
+        late = time.perf_counter() - self.saved >= SAVE_SECONDS
+        if late and self.history.images_seen % self.history.images_per_epoch:
+            self.save()
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #train-resumably
 def train_resumably(
     trainer: Trainer, batches: tf.data.Dataset, epochs: int, validation: tuple, images: int,
     folder: str = "", run: dict | None = None, train_epoch: Callable = train_epoch_in_chunks,
 ) -> History:
     """Train on so many images an epoch, from the start, or from the checkpoint in a folder."""
-    history, seconds = begin_or_resume(trainer, images, folder, run or {})
-    epochs_done = history.steps_done // len(batches)
+    history = begin_or_resume(trainer, images, folder, run or {})
     if history.rows:
         print(f"resuming at step {history.steps_done:,} of {epochs * len(batches):,}")
-    for _ in range(epochs_done):
+    for _ in range(history.steps_done // len(batches)):
         iter(batches)  # draws the order of an epoch that is done
-    with progress_bar(epochs * images) as bar:
-        bar.update(history.images_seen)
-        for _ in range(epochs_done, epochs):
-            saver = Saver(trainer, history, len(batches), folder, run or {}, seconds)
-            train_epoch(trainer, batches, history, bar, saver.after_chunk)
-            end_epoch(trainer, validation, history, saver.seconds())
-            bar.write(epoch_line(history.rows[-1], epochs))
-            seconds = 0.0
-            saver.save(seconds)
+    saver = Saver(trainer, history, folder, run or {})
+
+    def saving_epoch(*given):
+        saver.save()
+        train_epoch(*given, saver.after_chunk)
+
+    train(trainer, batches, epochs, validation, history, saving_epoch)
+    saver.save()
     return history
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #accumulated-gradients
@@ -200,27 +161,10 @@ def accumulated_gradients(
         sums = [total + gradient for total, gradient in zip(sums, gradients)]
     return [total / parts for total in sums]
 
-# %% ../notebooks/07_loops_for_real_work.ipynb #gan-networks
-NOISE = 32  # random numbers for a picture
-
-
-def build_generator() -> keras.Sequential:
-    """Build a network: noise (n, 32) in, pictures (n, 28, 28, 1) out, from 0 to 1."""
-    steps = [keras.Input((NOISE,)), layers.Dense(7 * 7 * 32), layers.Reshape((7, 7, 32))]
-    for filters in (16, 1):
-        steps += [layers.BatchNormalization(momentum=0.9), layers.ReLU()]
-        steps += [layers.Conv2DTranspose(filters, 4, strides=2, padding="same")]
-    return keras.Sequential([*steps, layers.Activation("sigmoid")])
-
-
-def build_discriminator() -> keras.Sequential:
-    """Build a network: pictures (n, 28, 28, 1) in, a logit (n, 1) out, large for real ones."""
-    steps = [keras.Input((28, 28, 1))]
-    for filters in (16, 32):
-        steps += [layers.Conv2D(filters, 4, strides=2, padding="same"), layers.LeakyReLU(0.2)]
-    return keras.Sequential([*steps, layers.Flatten(), layers.Dropout(0.3), layers.Dense(1)])
-
 # %% ../notebooks/07_loops_for_real_work.ipynb #gan-losses
+from .support.small_gan import NOISE, build_discriminator, build_generator
+
+
 def gan_losses(generator, discriminator, noise, real: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the losses of discriminator and generator on real pictures and as many drawn ones."""
     binary = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -228,7 +172,7 @@ def gan_losses(generator, discriminator, noise, real: tf.Tensor) -> tuple[tf.Ten
     on_drawn = discriminator(generator(random, training=True), training=True)
     on_real = discriminator(real, training=True)
     ones, zeros = tf.ones_like(on_real), tf.zeros_like(on_real)
-    discriminator_loss = (binary(0.9 * ones, on_real) + binary(zeros, on_drawn)) / 2
+    discriminator_loss = (binary(ones, on_real) + binary(zeros, on_drawn)) / 2
     return discriminator_loss, binary(ones, on_drawn)
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #gan-step
@@ -250,18 +194,6 @@ def make_gan_step(generator, discriminator, optimizers, noise) -> Callable:
     return step
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #check-gradients
-def named(variables: Sequence) -> str:
-    """Name the first of some variables, and say how many more there are."""
-    name = getattr(variables[0], "path", variables[0].name)
-    return f"{name} and {len(variables) - 1} more" if len(variables) > 1 else name
-
-
-def not_zero(got: list) -> bool:
-    """Say whether a gradient that a variable got is not zero everywhere."""
-    known = [tf.convert_to_tensor(gradient) for gradient, _ in got if gradient is not None]
-    return any(np.any(gradient) for gradient in known)
-
-
 def check_gradients(seen: Seen) -> Iterator[str]:
     """Find gradients that are None, or zero in each call."""
     none, zero, found = {}, [], seen.gradients()
@@ -293,62 +225,7 @@ def check_loss(seen: Seen) -> Iterator[str]:
         if notes and model.losses and id(model) not in counted:
             yield f"The loss ignores the penalties of {model.name}. Add sum(model.losses)."
 
-# %% ../notebooks/07_loops_for_real_work.ipynb #check-modes
-def check_modes(seen: Seen) -> Iterator[str]:
-    """Find layers that never ran in training mode, and averages that don't move."""
-    modes = [mode for call in seen.calls for mode in call.modes]
-    called = {id(layer) for layer, _ in modes}
-    trained = {id(layer) for layer, training in modes if training}
-    layers = [each for each in leaves_of(seen.models) if each.trainable and id(each) in called]
-    if silent := [layer for layer in layers if id(layer) not in trained]:
-        yield f"{named(silent)} runs in inference mode only. Call the model with training=True."
-    averages = [layer.moving_mean for layer in layers if hasattr(layer, "moving_mean")]
-    still = [average for average in averages if key(average) not in seen.moved]
-    if still and not silent:
-        yield f"{named(still)} doesn't move, though the layer runs in training mode."
-
-# %% ../notebooks/07_loops_for_real_work.ipynb #check-updates
-def check_updates(seen: Seen) -> Iterator[str]:
-    """Find a step made for other things, and variables that don't move or aren't finite."""
-    if seen.broken:
-        yield f"After {len(seen.calls)} calls, {named(seen.broken)} is not finite."
-    found, applied = seen.gradients(), [note for call in seen.calls for note in call.applied]
-    used = {id(note.optimizer) for note in applied}
-    for optimizer in seen.optimizers:
-        if applied and id(optimizer) not in used:
-            yield f"{optimizer.name} is never applied: the step uses another optimizer."
-    given = {key(variable) for note in applied for variable in note.variables}
-    for model in seen.models:
-        variables = model.trainable_variables
-        if found and variables and not any(key(v) in found for v in variables):
-            yield f"The step trains no variable of {model.name}. Was it made for another model?"
-            continue
-        still = [v for v in variables if key(v) not in seen.moved]
-        if outside := [v for v in still if key(v) not in found]:
-            yield f"{named(outside)} is not among the variables that the step differentiates."
-        if kept_back := [v for v in still if key(v) in found and given and key(v) not in given]:
-            yield f"{named(kept_back)} has a gradient, and no optimizer applies it."
-        stuck = [v for v in still if key(v) in given and not_zero(found.get(key(v), []))]
-        if stuck:
-            yield f"{named(stuck)} gets a gradient applied, and doesn't move. Is the rate zero?"
-
-# %% ../notebooks/07_loops_for_real_work.ipynb #check-runs
-def check_runs(seen: Seen) -> Iterator[str]:
-    """Find errors, gradients that aren't finite, and a graph that is traced in each call."""
-    error = seen.calls[-1].error or seen.compiled.error
-    if error:
-        stale = "optimizer" in str(error) or "Unknown variable" in str(error)
-        hint = " The optimizer was built for other variables: make a new one." if stale else ""
-        yield f"The step raises {type(error).__name__}: {reason(error)}.{hint}"
-    elif not gradients_finite(seen.calls[-1]):
-        yield "A gradient is not finite."
-    if any(note.symbolic for note in seen.compiled.differentiated):
-        yield "The step is traced in each call. Is a function made in it, or given Python numbers?"
-
 # %% ../notebooks/07_loops_for_real_work.ipynb #diagnose
-CHECKS = check_runs, check_gradients, check_loss, check_modes, check_updates
-
-
 def diagnose(
     step: Callable, batch: tuple, models: Any, optimizers: Any, calls: int = 3
 ) -> list[str]:
@@ -359,4 +236,4 @@ def diagnose(
     """
     models, optimizers = tf.nest.flatten(models), tf.nest.flatten(optimizers)
     seen = examine(step, batch, models, optimizers, calls)
-    return [sentence for check in CHECKS for sentence in check(seen)]
+    return [*judge(seen), *check_gradients(seen), *check_loss(seen)]

@@ -21,6 +21,7 @@ from tapecourse.fast_loops import FastTrainer, train_epoch_fast
 from tapecourse.loops_for_real_work import (
     CHECKPOINT,
     CheckpointError,
+    Saver,
     diagnose,
     load_checkpoint,
     save_checkpoint,
@@ -169,25 +170,25 @@ def test_a_broken_checkpoint_is_refused_and_changes_nothing(tmp_path):
 
 
 def test_the_training_run_goes_on(tmp_path, monkeypatch):
-    """Stopped at the end of its third epoch; the same cells again end as in one go."""
+    """Stopped before its third save, after two epochs; the same cells again end as in one go."""
     digits = {name: np.zeros((112, 28, 28), np.uint8) for name in ("x_train", "x_test")}
     labels = {name: np.arange(112) % 10 for name in ("y_train", "y_test")}
     np.savez(tmp_path / "small.npz", **digits, **labels)
     values = dict(dataset=str(tmp_path / "small.npz"), epochs=4, batch_size=2)
 
-    def stop(*epoch):
+    def stop(saver):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return end_epoch(*epoch)
+        save(saver)
 
-    end_epoch, left = loops_for_real_work.end_epoch, iter(range(2))
+    save, left = Saver.save, iter(range(2))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loops_for_real_work, "end_epoch", stop)
+        patch.setattr(Saver, "save", stop)
         run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a")), last="run")
     with pytest.raises(CheckpointError, match="epochs = 4, and this one has 5"):
         run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a"), epochs=5), last="run")
     texts = run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a")), last="results")
-    assert "resuming at step 100 of 200\nepoch 3/4" in texts["run"]
+    assert "resuming at step 50 of 200\nepoch 2/4" in texts["run"]
     texts = run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "b")), last="results")
     assert "resuming" not in texts["run"]
     assert rows_of(tmp_path / "a") == rows_of(tmp_path / "b")

@@ -17,17 +17,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tapecourse.support.errors import reason
+
 __all__ = [
     "Applied",
     "Differentiated",
     "Seen",
     "Watched",
     "examine",
-    "gradients_finite",
+    "judge",
     "key",
     "kept",
-    "leaves_of",
+    "named",
     "norms_of",
+    "not_zero",
     "watch",
 ]
 
@@ -336,3 +339,73 @@ def watched_modes(seen: Watched, kind: type) -> Iterator[None]:
 
     with patch.object(kind, "call", watching_call):
         yield
+
+
+def not_zero(got: list) -> bool:
+    """Say whether a gradient that a variable got, in `Seen.gradients`, is not zero everywhere."""
+    known = [tf.convert_to_tensor(gradient) for gradient, _ in got if gradient is not None]
+    return any(np.any(gradient) for gradient in known)
+
+
+def named(things: Sequence) -> str:
+    """Name the first of some variables or layers, and say how many more there are."""
+    name = getattr(things[0], "path", things[0].name)
+    return f"{name} and {len(things) - 1} more" if len(things) > 1 else name
+
+
+def check_updates(seen: Seen) -> Iterator[str]:
+    """Find a step made for other things, and variables that don't move or aren't finite."""
+    if seen.broken:
+        yield f"After {len(seen.calls)} calls, {named(seen.broken)} is not finite."
+    found, applied = seen.gradients(), [note for call in seen.calls for note in call.applied]
+    used = {id(note.optimizer) for note in applied}
+    for optimizer in seen.optimizers:
+        if applied and id(optimizer) not in used:
+            yield f"{optimizer.name} is never applied: the step uses another optimizer."
+    given = {key(variable) for note in applied for variable in note.variables}
+    for model in seen.models:
+        variables = model.trainable_variables
+        if found and variables and not any(key(v) in found for v in variables):
+            yield f"The step trains no variable of {model.name}. Was it made for another model?"
+            continue
+        still = [v for v in variables if key(v) not in seen.moved]
+        if outside := [v for v in still if key(v) not in found]:
+            yield f"{named(outside)} is not among the variables that the step differentiates."
+        if kept_back := [v for v in still if key(v) in found and given and key(v) not in given]:
+            yield f"{named(kept_back)} has a gradient, and no optimizer applies it."
+        stuck = [v for v in still if key(v) in given and not_zero(found.get(key(v), []))]
+        if stuck:
+            yield f"{named(stuck)} gets a gradient applied, and doesn't move. Is the rate zero?"
+
+
+def check_runs(seen: Seen) -> Iterator[str]:
+    """Find errors, gradients that aren't finite, and a graph that is traced in each call."""
+    error = seen.calls[-1].error or seen.compiled.error
+    if error:
+        stale = "optimizer" in str(error) or "Unknown variable" in str(error)
+        hint = " The optimizer was built for other variables: make a new one." if stale else ""
+        yield f"The step raises {type(error).__name__}: {reason(error)}.{hint}"
+    elif not gradients_finite(seen.calls[-1]):
+        yield "A gradient is not finite."
+    if any(note.symbolic for note in seen.compiled.differentiated):
+        yield "The step is traced in each call. Is a function made in it, or given Python numbers?"
+
+
+def check_modes(seen: Seen) -> Iterator[str]:
+    """Find layers that never ran in training mode, and averages that don't move."""
+    modes = [mode for call in seen.calls for mode in call.modes]
+    called = {id(layer) for layer, _ in modes}
+    trained = {id(layer) for layer, training in modes if training}
+    layers = [each for each in leaves_of(seen.models) if each.trainable and id(each) in called]
+    if silent := [layer for layer in layers if id(layer) not in trained]:
+        yield f"{named(silent)} runs in inference mode only. Call the model with training=True."
+    averages = [layer.moving_mean for layer in layers if hasattr(layer, "moving_mean")]
+    still = [average for average in averages if key(average) not in seen.moved]
+    if still and not silent:
+        yield f"{named(still)} doesn't move, though the layer runs in training mode."
+
+
+def judge(seen: Seen) -> Iterator[str]:
+    """Say in sentences what is wrong with a step, but for its gradients and its loss."""
+    for check in (check_runs, check_modes, check_updates):
+        yield from check(seen)
