@@ -16,6 +16,7 @@ import tensorflow as tf
 from tapecourse.support.figures import draw_columns
 
 __all__ = [
+    "copy_of",
     "draw_images",
     "draw_lines",
     "film_pendulum",
@@ -87,7 +88,7 @@ def draw_lines(table: pd.DataFrame, **labels: Any) -> Axes:
     labels
         What `Axes.set` takes: title, xlabel, yscale, ...
     """
-    _, ax = plt.subplots()
+    _, ax = plt.subplots(figsize=(5.5, 2.6))
     draw_columns(ax, table, **labels)
     ax.legend()
     return ax
@@ -101,6 +102,18 @@ def half_size(images: np.ndarray) -> np.ndarray:
     images : array (n, 28, 28, 1)
     """
     return images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196)
+
+
+def copy_of(network: keras.Model) -> keras.Model:
+    """Return a network with the same weights, so that experiments leave the first as it is.
+
+    Parameters
+    ----------
+    network : keras.Model
+    """
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def noisy(images: np.ndarray, seed: int, size: float = 0.1) -> np.ndarray:
