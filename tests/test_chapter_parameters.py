@@ -32,6 +32,8 @@ THEORY = [
     ("05_training_loop", "batch_size", [0, 4001, "64"]),
     ("05_training_loop", "learning_rate", [0, 1.1, NAN]),
     ("05_training_loop", "seed", [-1, 2**32, 0.0]),
+    ("10_beyond_training", "epochs", [0, 101, 2.5]),
+    ("10_beyond_training", "seed", [-1, 2**32, 0.0]),
     ("A_original_notebook", "seed", [-1, 2**32, None]),
 ]
 
