@@ -32,9 +32,9 @@ def build(out: Path) -> None:
 
 
 def gather(source: Path) -> None:
-    """Put together what Sphinx reads: the pages of the site, the notebooks, a page of API a part."""
+    """Put together what Sphinx reads: pages of the site, notebooks, a page for each part of the API."""
     source.mkdir()
-    for page in DOCS.glob("*.md"):
+    for page in [*DOCS.glob("*.md"), ROOT / "README.md"]:
         shutil.copy(page, source)
     for notebook in [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("exercises/*/*.ipynb")]:
         target = source / notebook.relative_to(ROOT)

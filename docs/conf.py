@@ -14,8 +14,8 @@ UNLOADED = "dask distributed keras nbconvert nbgrader papermill scipy sklearn te
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 sys.meta_path.insert(0, MockFinder(UNLOADED))
 
-# The address of the repository, such as https://github.com/OWNER/NAME. With it, each notebook
-# gets links to GitHub and to Binder; without it, none. The workflow sets it for the published site.
+# The address of the repository, such as https://github.com/OWNER/NAME. With it, each notebook gets
+# links to GitHub and to Binder; without it, none. The workflow sets it for the published site.
 course_repository = os.environ.get("COURSE_REPOSITORY", "")
 
 project = "GradientTape: a course"
@@ -29,7 +29,7 @@ extensions = [
     "course_notebooks",
     "course_pages",
 ]
-exclude_patterns = []
+exclude_patterns = ["README.md"]  # whose parts the front page includes
 
 nb_execution_mode = "off"
 nb_merge_streams = True
@@ -47,10 +47,13 @@ html_title = project
 html_static_path = ["_static"]
 html_css_files = ["course.css"]
 html_js_files = [("course.js", {"defer": "defer"})]
+html_favicon = "_static/icon.svg"
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system
 html_use_index = False
 html_theme_options = {
     "use_download_button": False,  # a line below each title has it
     "use_fullscreen_button": False,
+    "navbar_persistent": [],
     "show_navbar_depth": 1,
     "show_toc_level": 2,
     "extra_footer": "Text and figures: CC BY 4.0. Code: MIT.",

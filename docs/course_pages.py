@@ -16,6 +16,7 @@ from sphinx.application import Sphinx
 
 BLOCK = re.compile(r"^```\{(chapter-map|parameters|terms)\}\n(.*?)^```$", re.M | re.DOTALL)
 PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$", re.MULTILINE)
+MARKS = re.compile(r"^(?:[-*]|\d+\.) |<[^>]+>|\[([^]]+)\]\([^)]*\)")  # of items, HTML, links
 NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -92,6 +93,7 @@ class Term(NamedTuple):
     name: str
     chapter: str
     phrase: str  # as it stands in the chapter where the term is defined
+    with_before: bool  # whether the definition begins with the sentence before
 
     @property
     def anchor(self) -> str:
@@ -103,9 +105,15 @@ class Term(NamedTuple):
 
 
 def read_terms(block: str) -> list[Term]:
-    """Read lines such as "adjoint | 02 | This is the node's **adjoint**"."""
-    lines = [line for line in block.splitlines() if line.strip()]
-    return [Term(*(part.strip() for part in line.split("|", 2))) for line in lines]
+    """Read lines such as "adjoint | 02 | This is the node's **adjoint**".
+
+    A phrase after "<" is shown with the sentence before it.
+    """
+    terms = []
+    for line in filter(str.strip, block.splitlines()):
+        name, chapter, phrase = (part.strip() for part in line.split("|", 2))
+        terms.append(Term(name, chapter, phrase.removeprefix("< "), phrase.startswith("< ")))
+    return terms
 
 
 def all_terms() -> list[Term]:
@@ -151,30 +159,32 @@ def definition(term: Term) -> tuple[str, str]:
     for cell in chapter.cells:
         if cell.cell_type != "markdown":
             continue
-        for paragraph, following in paragraphs(cell.source):
+        for paragraph, before, after in paragraphs(cell.source):
             if paragraph.startswith("#"):
                 heading = plain(paragraph.lstrip("# ").splitlines()[0])
             if term.found_in(paragraph):
                 address = f"{chapter.address}#{term.anchor}"
                 place = f'<a href="{address}">{chapter.kind} {chapter.name}, {heading}</a>'
-                return place, sentence_with(term, paragraph, following)
+                return place, sentence_with(term, paragraph, before, after)
     raise SiteError(f"docs/terms.md: nothing in chapter {term.chapter} reads {term.phrase!r}")
 
 
-def paragraphs(source: str) -> Iterator[tuple[str, str]]:
-    """Yield each paragraph or item of a list, with what follows it."""
+def paragraphs(source: str) -> Iterator[tuple[str, str, str]]:
+    """Yield each paragraph or item of a list, between what stands before and after it."""
     parts = re.split(r"\n\n+|\n(?=[-*] |\d+\. )", source)
-    return zip(parts, [*parts[1:], ""])
+    return zip(parts, ["", *parts], [*parts[1:], ""])
 
 
-def sentence_with(term: Term, paragraph: str, following: str) -> str:
+def sentence_with(term: Term, paragraph: str, before: str, after: str) -> str:
     """Return the sentence that has the phrase, and the formula that it leads to."""
-    paragraph = re.sub(r"^(?:[-*]|\d+\.) ", "", re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", paragraph))
-    paragraph = paragraph.replace("<details><summary>", "")
-    sentences = re.split(r"(?<=[.?!])\s+(?=[A-Z*$`])", paragraph)
-    sentence = next((each for each in sentences if term.found_in(each)), paragraph)
-    if sentence == sentences[-1] and sentence.endswith((":", ",")) and following.startswith("$$"):
-        sentence += "\n\n" + following
+    sentences = re.split(r"(?<=[.?!])\s+(?=[A-Z*$`(])", MARKS.sub(lambda mark: mark[1] or "", paragraph))
+    number = next((i for i, each in enumerate(sentences) if term.found_in(each)), 0)
+    last = number == len(sentences) - 1
+    formula = "\n\n" + after if last and after.startswith("$$") else ""
+    sentence = sentences[number] if formula else re.sub("[;:]$", ".", sentences[number])
+    sentence = sentence[0].upper() + sentence[1:] + formula
+    if term.with_before:
+        return f"{sentences[number - 1]} {sentence}" if number else f"{before}\n\n{sentence}"
     return sentence
 
 
@@ -182,7 +192,7 @@ def sentence_with(term: Term, paragraph: str, following: str) -> str:
 
 
 def check_bugs(page: str) -> None:
-    """Raise `SiteError` where the gallery quotes a number that its place doesn't have."""
+    """Raise `SiteError` where the gallery quotes a number, or code, that its place doesn't have."""
     for entry in re.split(r"^### ", page, flags=re.MULTILINE)[1:]:
         title = entry.splitlines()[0]
         numbers = re.search(r"^\*\*Number\.\*\* (.+?)\n\n", entry, re.MULTILINE | re.DOTALL)
@@ -193,10 +203,14 @@ def check_bugs(page: str) -> None:
         found = [part for part in sections(chapter) if slug(part.title) == place[2]]
         if not found:
             raise SiteError(f"docs/bugs.md: {title!r}: no section {place[2]} in {place[1]}")
-        there = set(map(as_number, NUMBER.findall(found[0].text)))
+        text = found[0].text
+        there = set(map(as_number, NUMBER.findall(text)))
+        lacking = [code for code in re.findall(r"`([^`]*)`", numbers[1]) if code not in text]
         for number in NUMBER.findall(re.sub(r"`[^`]*`", "", numbers[1])):
             if as_number(number) not in there:
-                raise SiteError(f"docs/bugs.md: {title!r}: {place[2]} doesn't have {number}")
+                lacking.append(number)
+        if lacking:
+            raise SiteError(f"docs/bugs.md: {title!r}: {place[2]} doesn't have {lacking}")
 
 
 def as_number(text: str) -> float:

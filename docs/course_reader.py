@@ -6,14 +6,17 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+from sphinx.errors import SphinxError
 
 ROOT = Path(__file__).parents[1]
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
-class SiteError(Exception):
+class SiteError(SphinxError):
     """A page of the site says what no chapter says, or a chapter lacks what the site shows."""
+
+    category = "The site"
 
 
 @dataclass(frozen=True)
