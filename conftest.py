@@ -1,6 +1,7 @@
 """Shared by the tests: where things are, the chapters, the solutions, and how much is tried."""
 
 import os
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -35,3 +36,19 @@ def chapter(request) -> nbformat.NotebookNode:
 def executed(request) -> nbformat.NotebookNode:
     """Each notebook in turn that is committed executed: the chapters and the solutions."""
     return read(request.param)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser of this system; without one its tests are skipped, in CI they fail."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        reason = f"No browser to test in: install one of {', '.join(names)}."
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()

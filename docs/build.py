@@ -1,6 +1,7 @@
 """Build the site from the notebooks, as they are committed, without running any of them."""
 
 import argparse
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,11 +11,11 @@ from sphinx.cmd.build import build_main
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
-API = {
-    "taught": ("What the chapters teach", "tapecourse/[a-z]*.py"),
-    "support": ("What chapters use and do not teach", "tapecourse/support/[a-z]*.py"),
-    "feedback": ("The checks of the exercises", "tapecourse/feedback/[a-z]*.py"),
-    "tools": ("The command tapecourse", "tapecourse/tools/[a-z]*.py"),
+API = {  # pages that describe modules by their docstrings
+    "taught": ("Modules that chapters teach", "tapecourse"),
+    "support": ("Modules that chapters use", "tapecourse/support"),
+    "feedback": ("Checks of the exercises", "tapecourse/feedback"),
+    "tools": ("The command tapecourse", "tapecourse/tools"),
 }
 
 
@@ -32,7 +33,7 @@ def build(out: Path) -> None:
 
 
 def gather(source: Path) -> None:
-    """Put together what Sphinx reads: pages of the site, notebooks, a page for each part of the API."""
+    """Put together what Sphinx reads: the site's pages, the notebooks, the pages of the API."""
     source.mkdir()
     for page in [*DOCS.glob("*.md"), ROOT / "README.md"]:
         shutil.copy(page, source)
@@ -43,17 +44,26 @@ def gather(source: Path) -> None:
     for picture in ROOT.glob("notebooks/*.png"):
         shutil.copy(picture, source / "notebooks")
     (source / "api").mkdir()
-    for name, (title, pattern) in API.items():
-        (source / "api" / f"{name}.rst").write_text(api_page(title, sorted(ROOT.glob(pattern))))
+    for name, (title, package) in API.items():
+        (source / "api" / f"{name}.rst").write_text(api_page(title, package))
 
 
-def api_page(title: str, files: list[Path]) -> str:
-    """Write a page that describes modules by their docstrings."""
-    lines = [title, "=" * len(title), ""]
-    for file in files:
-        module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
-        lines += [module, "-" * len(module), "", f".. automodule:: {module}", "   :members:", ""]
-    return "\n".join(lines)
+def api_page(title: str, package: str) -> str:
+    """Describe the modules of a package; those from chapters in the order of the chapters."""
+    lines = [title, "=" * len(title)]
+    for chapter, module in sorted(map(chapter_and_module, ROOT.glob(f"{package}/[a-z]*.py"))):
+        lines += ["", module, "-" * len(module), ""]
+        if chapter:
+            lines += [f"Made from :doc:`/notebooks/{chapter}`.", ""]
+        lines += [f".. automodule:: {module}", "   :members:"]
+    return "\n".join(lines) + "\n"
+
+
+def chapter_and_module(file: Path) -> tuple[str, str]:
+    """Return the chapter that a module was made from, if any, and the module's name."""
+    first = file.read_text().partition("\n")[0]
+    found = re.search(r"File to edit: .*notebooks/(\w+)\.ipynb", first)
+    return found[1] if found else "", ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
 if __name__ == "__main__":

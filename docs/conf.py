@@ -41,15 +41,18 @@ mathjax_path = "mathjax/tex-chtml.js"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 default_role = "code"
+highlight_language = "none"  # of what isn't a cell: commands
+add_module_names = False
+toc_object_entries = False
 
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["course.css"]
-html_js_files = [("course.js", {"defer": "defer"})]
 html_favicon = "_static/icon.svg"
 html_context = {"default_mode": "auto"}  # light or dark as the reader's system
 html_use_index = False
+html_domain_indices = False
 html_theme_options = {
     "use_download_button": False,  # a line below each title has it
     "use_fullscreen_button": False,

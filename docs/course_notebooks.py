@@ -6,6 +6,7 @@ Sphinx reads each notebook through `prepare`, which changes what is shown and ne
 import json
 import re
 import shutil
+from collections.abc import Collection
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,10 +22,15 @@ VEGA = "application/vnd.vegalite.v5+json"
 VEGA_FIGURE = 'class="vega-figure"'
 VEGA_SCRIPT = "vega_figures.js"
 DRAW = """
+const options = {actions: false, renderer: "svg", config: {mark: {aria: false}, title: {aria: false}}};
 for (const figure of document.querySelectorAll(".vega-figure")) {
   const drawing = JSON.parse(figure.querySelector("script").textContent);
-  vegaEmbed(figure.querySelector("div"), drawing, {actions: false, renderer: "svg"})
-    .then(() => figure.dataset.drawn = "yes");
+  vegaEmbed(figure.querySelector("div"), drawing, options).then(() => {
+    const picture = figure.querySelector("svg");
+    picture.setAttribute("role", "img");
+    picture.setAttribute("aria-label", drawing.description);
+    window.dispatchEvent(new Event("resize"));  // the theme looks again for what scrolls
+  });
 }
 """
 FOLDED = {
@@ -95,27 +101,32 @@ def link_solutions(source: str, repository: str) -> str:
     return SOLUTION.sub(r"\1 (`\2`)", source)
 
 
-def add_bar(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Put a line of links below the title of a notebook."""
-    if not docname.startswith(("notebooks/", "exercises/")):
-        return
+def bar_links(docname: str, pages: Collection[str], repository: str) -> dict[str, str]:
+    """Return what the line below a notebook's title links to."""
     up = "../" * docname.count("/")
     links = {"Download this notebook": f"{up}_sources/{docname}.ipynb"}
     exercises = docname.replace("notebooks", "exercises") + "/" + docname.split("/")[-1]
-    if exercises in app.env.found_docs:
+    if exercises in pages:
         links = {"Exercises": f"{up}{exercises}.html"} | links
-    if repository := app.config.course_repository:
+    if repository:
         owner_and_name = "/".join(repository.rstrip("/").split("/")[-2:])
         binder = f"https://mybinder.org/v2/gh/{owner_and_name}/HEAD"
         links["View it on GitHub"] = f"{repository}/blob/HEAD/{docname}.ipynb"
         links["Run it on Binder"] = f"{binder}?labpath={quote(docname, safe='')}.ipynb"
-    items = "".join(
-        f'<a href="{address}"{" download" * ("_sources" in address)}>{name}</a>'
-        for name, address in links.items()
-    )
-    bar = f'<nav class="notebook-bar" aria-label="This notebook">{items}</nav>'
-    title = next(doctree.findall(nodes.title))
-    title.parent.insert(title.parent.index(title) + 1, nodes.raw("", bar, format="html"))
+    return links
+
+
+def add_bar(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put a line of links below the title of a notebook."""
+    if docname.startswith(("notebooks/", "exercises/")):
+        links = bar_links(docname, app.env.found_docs, app.config.course_repository)
+        items = "".join(
+            f'<a href="{address}"{" download" * ("_sources" in address)}>{name}</a>'
+            for name, address in links.items()
+        )
+        bar = f'<nav class="notebook-bar" aria-label="This notebook">{items}</nav>'
+        title = next(doctree.findall(nodes.title))
+        title.parent.insert(title.parent.index(title) + 1, nodes.raw("", bar, format="html"))
 
 
 def add_vega(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:

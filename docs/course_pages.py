@@ -58,7 +58,10 @@ def map_row(chapter) -> str:
         f'<a href="{chapters[name].address}" title="{escape(chapters[name].title)}">{name}</a>'
         for name in chapter.needs
     )
-    facts = [f"{chapter.minutes} minutes", f"builds on {needed or escape(chapter.builds_on)}"]
+    facts = [
+        f"{chapter.minutes} minutes",
+        f"builds on {needed or escape(plain(chapter.builds_on).rstrip('.'))}",
+    ]
     if chapter.exercises:
         address = f"exercises/{chapter.stem}/{chapter.stem}.html"
         facts.append(f'<a href="{address}">{chapter.exercises} exercises</a>')
@@ -177,7 +180,9 @@ def paragraphs(source: str) -> Iterator[tuple[str, str, str]]:
 
 def sentence_with(term: Term, paragraph: str, before: str, after: str) -> str:
     """Return the sentence that has the phrase, and the formula that it leads to."""
-    sentences = re.split(r"(?<=[.?!])\s+(?=[A-Z*$`(])", MARKS.sub(lambda mark: mark[1] or "", paragraph))
+    sentences = re.split(
+        r"(?<=[.?!])\s+(?=[A-Z*$`(])", MARKS.sub(lambda mark: mark[1] or "", paragraph)
+    )
     number = next((i for i, each in enumerate(sentences) if term.found_in(each)), 0)
     last = number == len(sentences) - 1
     formula = "\n\n" + after if last and after.startswith("$$") else ""
@@ -192,7 +197,7 @@ def sentence_with(term: Term, paragraph: str, before: str, after: str) -> str:
 
 
 def check_bugs(page: str) -> None:
-    """Raise `SiteError` where the gallery quotes a number, or code, that its place doesn't have."""
+    """Raise `SiteError` where the gallery quotes a number or code that its place lacks."""
     for entry in re.split(r"^### ", page, flags=re.MULTILINE)[1:]:
         title = entry.splitlines()[0]
         numbers = re.search(r"^\*\*Number\.\*\* (.+?)\n\n", entry, re.MULTILINE | re.DOTALL)
