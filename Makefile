@@ -10,7 +10,7 @@ TRAINING_RUN := notebooks/B_training_run.ipynb
 .PHONY: help train sweep test lab site site-open export exercises bench lock
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: $(INSTALLED)  ## train the CNN of chapter 05, and report it, in runs/train; ARGS="-p epochs 3" sets parameters
 	@$(PY) -m tapecourse run $(TRAINING_RUN) --out runs/train $(ARGS)

@@ -14,7 +14,6 @@ ROOT = DOCS.parent
 API = {  # pages that describe modules by their docstrings
     "taught": ("Modules that chapters teach", "tapecourse"),
     "support": ("Modules that chapters use", "tapecourse/support"),
-    "feedback": ("Checks of the exercises", "tapecourse/feedback"),
     "tools": ("The command tapecourse", "tapecourse/tools"),
 }
 

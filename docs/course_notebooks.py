@@ -22,7 +22,8 @@ VEGA = "application/vnd.vegalite.v5+json"
 VEGA_FIGURE = 'class="vega-figure"'
 VEGA_SCRIPT = "vega_figures.js"
 DRAW = """
-const options = {actions: false, renderer: "svg", config: {mark: {aria: false}, title: {aria: false}}};
+const silent = {aria: false};  // a picture with one description, and not a list of its marks
+const options = {actions: false, renderer: "svg", config: {mark: silent, title: silent}};
 for (const figure of document.querySelectorAll(".vega-figure")) {
   const drawing = JSON.parse(figure.querySelector("script").textContent);
   vegaEmbed(figure.querySelector("div"), drawing, options).then(() => {
