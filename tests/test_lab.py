@@ -22,9 +22,8 @@ from urllib.parse import urlsplit
 import nbformat
 import pytest
 from conftest import CHAPTERS, ROOT
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 600  # seconds
 FIRST = "notebooks/01_differentiation.ipynb"
 EXERCISE = "exercises/01_differentiation/01_differentiation.ipynb"
@@ -163,22 +162,9 @@ def url(course, tmp_path_factory) -> Iterator[str]:
         server.wait()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser of this system; without one these tests are skipped, in CI they fail."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        reason = f"No browser to test JupyterLab in: install one of {', '.join(BROWSERS)}."
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    expect.set_options(timeout=PATIENCE * 1000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser) -> Iterator[Page]:
+    expect.set_options(timeout=PATIENCE * 1000)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(PATIENCE * 1000)
     yield page
