@@ -41,8 +41,8 @@ wrong("5.1", "unweighted")(lambda losses, sizes: np.mean(losses))
 wrong("5.1", "total")(lambda losses, sizes: np.dot(losses, sizes))
 wrong("5.1", "sum_of_means")(lambda losses, sizes: sum(losses))
 wrong("5.1", "largest")(lambda losses, sizes: np.dot(losses, sizes) / (len(sizes) * max(sizes)))
-wrong("5.1", "weights_only")(lambda losses, sizes: np.mean(np.multiply(losses, sizes)))
-wrong("5.1", "value")(lambda losses, sizes: np.median(losses) * 1.1)
+wrong("5.1", "by_steps")(lambda losses, sizes: np.mean(np.multiply(losses, sizes)))
+wrong("5.1", "counterexample")(lambda losses, sizes: np.median(losses) * 1.1)
 
 
 # 5.2: where each point belongs
@@ -94,21 +94,21 @@ wrong("5.2", "not_in_epochs")(placed(steps=lambda s, e: in_arrays(s, e)[0] * s.s
 wrong("5.2", "first_epoch_only")(
     placed(steps=lambda s, e: np.tile((np.cumsum(s) - s) / s.sum(), e))
 )
-wrong("5.2", "counted")(placed(steps=lambda s, e: (np.cumsum(s)[:-1] - s[:-1]) / s.sum()))
-wrong("5.2", "value")(
+wrong("5.2", "counterexample")(placed(steps=lambda s, e: (np.cumsum(s)[:-1] - s[:-1]) / s.sum()))
+wrong("5.2", "counterexample")(
     placed(
         steps=lambda s, e: np.add.outer(np.arange(e), np.arange(len(s)) * s[0] / s.sum()).ravel()
     )
 )
-wrong("5.2", "shape")(placed(steps=lambda s, e: in_arrays(s, e)[0].reshape(e, -1)))
-wrong("5.2", "shape")(placed(means=lambda s, e: 0.5 if e == 1 else np.arange(e) + 0.5))
+wrong("5.2", "counterexample")(placed(steps=lambda s, e: in_arrays(s, e)[0].reshape(e, -1)))
+wrong("5.2", "counterexample")(placed(means=lambda s, e: 0.5 if e == 1 else np.arange(e) + 0.5))
 wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(1, e + 1)))
 wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e) + 0.5))
-wrong("5.2", "value")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
-wrong("5.2", "three_lists")(lambda sizes, epochs: in_arrays(sizes, epochs)[0])
-wrong("5.2", "three_lists")(lambda sizes, epochs: in_arrays(sizes, epochs)[:2])
+wrong("5.2", "counterexample")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
+wrong("5.2", "count")(lambda sizes, epochs: in_arrays(sizes, epochs)[0])
+wrong("5.2", "count")(lambda sizes, epochs: in_arrays(sizes, epochs)[:2])
 
 
 # 5.3: repair a training step
@@ -163,7 +163,7 @@ def with_softmax(model, optimizer, images, labels):
     return loss.numpy()
 
 
-@wrong("5.3", "logits")
+@wrong("5.3", "training")
 @step_maker
 def as_given(model, optimizer, images, labels):
     with tf.GradientTape() as tape:
@@ -226,8 +226,8 @@ wrong("5.3", "summed_loss")(variant(of_loss=tf.reduce_sum, of_gradient=tf.reduce
 wrong("5.3", "summed_gradient")(variant(of_gradient=tf.reduce_sum))
 wrong("5.3", "summed_gradient")(variant(of_gradient=tf.identity))
 wrong("5.3", "uphill")(variant(sign=-1.0))
-wrong("5.3", "value")(variant(divide=3.0))
-wrong("5.3", "loss")(variant(late=True))
+wrong("5.3", "counterexample")(variant(divide=3.0))
+wrong("5.3", "mode_of_loss")(variant(late=True))
 wrong("5.3", "mode_of_loss")(variant(mode_of_loss=False))
 
 
@@ -356,9 +356,9 @@ wrong("5.4", "others")(last_layer_step(lambda model: model.trainable_variables))
 wrong("5.4", "others")(last_layer_step(lambda model: model.trainable_variables[2:]))
 wrong("5.4", "statistics")(last_layer_step(last_variables, training=True))
 wrong("5.4", "one_variable")(last_layer_step(lambda model: model.trainable_variables[-1:]))
-wrong("5.4", "value")(last_layer_step(last_variables, weight=8.0))
+wrong("5.4", "counterexample")(last_layer_step(last_variables, weight=8.0))
 wrong("5.4", "no_update")(lambda m, o: lambda x, y: CROSS_ENTROPY(y, m(x, training=False)))
-wrong("5.4", "no_step")(lambda model, optimizer: None)
+wrong("5.4", "no_return")(lambda model, optimizer: None)
 
 
 @wrong("5.4", "others")
@@ -376,7 +376,7 @@ def zeros_for_the_rest(model, optimizer):
     return step
 
 
-@wrong("5.4", "value")
+@wrong("5.4", "counterexample")
 def last_layer_by_hand(model, optimizer):
     def step(images, labels):
         with tf.GradientTape() as tape:
@@ -389,7 +389,7 @@ def last_layer_by_hand(model, optimizer):
     return step
 
 
-@wrong("5.4", "mode_of_loss")
+@wrong("5.4", "statistics")
 def averages_put_back(model, optimizer):
     step = last_layer_step(last_variables, training=True)(model, optimizer)
     averages = model.layers[1].non_trainable_variables
@@ -404,7 +404,7 @@ def averages_put_back(model, optimizer):
     return and_back
 
 
-@wrong("5.4", "loss")
+@wrong("5.4", "late_loss")
 def loss_after_the_update(model, optimizer):
     step = frozen(model, optimizer)
 
@@ -515,7 +515,7 @@ def overwritten(model, *data):
     return accuracy
 
 
-@wrong("5.5", "value")
+@wrong("5.5", "counterexample")
 def the_rest_apart(model, images, labels, batch_size):
     """Where the sizes fit, the rest is empty, and images[-0:] is everything."""
     n = len(images) // batch_size * batch_size
@@ -603,7 +603,7 @@ def ends_as_they_are(losses, window):
     return smoothed
 
 
-@wrong("5.6", "ends")
+@wrong("5.6", "negative_start")
 def negative_start(losses, window):
     half = window // 2
     return [np.mean(losses[i - half : i + half + 1]) for i in range(len(losses))]
@@ -620,17 +620,17 @@ def twice_as_wide(losses, window):
     return [np.mean(losses[max(0, i - window) : i + window + 1]) for i in range(len(losses))]
 
 
-@wrong("5.6", "value")
+@wrong("5.6", "counterexample")
 def exponential(losses, window):
     return pd.Series(losses).ewm(span=window).mean()
 
 
-@wrong("5.6", "value")
+@wrong("5.6", "median")
 def medians(losses, window):
     return pd.Series(losses).rolling(window, center=True, min_periods=1).median()
 
 
-@wrong("5.6", "value")
+@wrong("5.6", "counterexample")
 def as_they_are(losses, window):
     return losses
 
@@ -648,6 +648,6 @@ def written_over(losses, window):
     return losses
 
 
-@wrong("5.6", "shape")
+@wrong("5.6", "counterexample")
 def pooled(losses, window):
     return np.array(with_pandas(losses, window))[None, :, None]
