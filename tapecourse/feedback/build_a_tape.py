@@ -18,6 +18,7 @@ EXPRESSIONS: dict[str, Callable] = {
     "(x * w) * b": lambda x, w, b: x * w * b,
     "x * x": lambda x, w, b: x * x,
     "x + x": lambda x, w, b: x + x,
+    "(x * b, x * w)[1]": lambda x, w, b: (x * b, x * w)[1],
     "x * w + x": lambda x, w, b: x * w + x,
     "(x + w) * (x * w)": lambda x, w, b: (x + w) * (x * w),
     "(y := x * w) * y + y * b": lambda x, w, b: (y := x * w) * y + y * b,
@@ -52,6 +53,7 @@ def scalar(
     join: Callable = lambda before, share: before + share,
     nothing: Any = 0.0,
     fresh: bool = True,
+    spreads: bool = False,
 ) -> type:
     """Make a class of numbers with a list of notes, right or with faults."""
 
@@ -78,9 +80,10 @@ def scalar(
             adjoints: dict = {self: 1.0} if fresh else self.adjoints
             adjoints.setdefault(self, 1.0)
             for output, inputs in reversed(self.notes):
-                if output in adjoints:
+                if output in adjoints or spreads:
+                    bar = adjoints.get(output, 0.0)
                     for number, slope in inputs:
-                        part = share(adjoints[output], slope)
+                        part = share(bar, slope)
                         known = number in adjoints
                         adjoints[number] = join(adjoints[number], part) if known else part
             return adjoints.get(source, nothing)
@@ -118,6 +121,7 @@ exercise(
         "Where the result doesn't depend on a Scalar, the derivative must be 0.0, and is None.",
         "What does `get` return for a key that isn't there?",
         scalar(nothing=None),
+        scalar(nothing=None, spreads=True),
     ),
     mistake(
         "again",
@@ -733,3 +737,340 @@ exercise(
     inputs=("x",),
     allowed=("differentiation",),
 )(dot_test)
+
+
+# --- 3.8 to 3.12: pull-backs of one line
+
+
+def max_back(x: np.ndarray, bar: float) -> np.ndarray:
+    """Pull back through the largest element."""
+    return bar * (x == x.max())
+
+
+exercise(
+    "3.8",
+    "Pull back: the maximum",
+    1,
+    mistake(
+        "everywhere",
+        "Every element gets an adjoint, or a share of it.",
+        "If an element that isn't the largest moves a little, does the maximum move?",
+        lambda x, bar: np.full(x.shape, bar),
+        lambda x, bar: np.full(x.shape, bar / len(x)),
+    ),
+    mistake(
+        "no_bar",
+        "The adjoint of the result doesn't come into it.",
+        "What does the chain rule do with bar?",
+        lambda x, bar: 1.0 * (x == x.max()),
+    ),
+    mistake(
+        "value",
+        "It is multiplied by the element itself.",
+        "How fast does the maximum change with its element?",
+        lambda x, bar: bar * x * (x == x.max()),
+    ),
+    mistake(
+        "minimum",
+        "The smallest element gets the adjoint, or the one that is largest without its sign.",
+        "For (-5, 2, 1), which element is the maximum?",
+        lambda x, bar: bar * (x == x.min()),
+        lambda x, bar: bar * (abs(x) == abs(x).max()),
+    ),
+    cases=lambda random: [
+        (random.normal(-2, 3, n), float(random.normal(0, 3))) for n in (4, 1, 3, 6, 5)
+    ],
+    question="Which element moves the result, and how fast?",
+)(max_back)
+
+
+def sort_back(x: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """Pull back through np.sort."""
+    return bar[np.argsort(np.argsort(x))]
+
+
+exercise(
+    "3.9",
+    "Pull back: sorting",
+    2,
+    mistake(
+        "same_way",
+        "The adjoint is put into the order of the result once more, not back.",
+        "Where did the first element of the result come from?",
+        lambda x, bar: bar[np.argsort(x)],
+    ),
+    mistake(
+        "unchanged",
+        "Each adjoint stays at its place.",
+        "Where did the first element of the result come from?",
+        lambda x, bar: bar,
+    ),
+    mistake(
+        "sorted_bar",
+        "The adjoints are sorted by their own size.",
+        "What decides the order, x or bar?",
+        lambda x, bar: np.sort(bar),
+    ),
+    mistake(
+        "turned",
+        "The adjoint is turned round.",
+        "Where did the first element of the result come from?",
+        lambda x, bar: bar[::-1],
+    ),
+    cases=lambda random: [
+        (random.normal(-1, 3, n), random.normal(0, 3, n)) for n in (4, 1, 6, 5, 8)
+    ],
+    question="Sorting is a permutation. What is its transpose?",
+)(sort_back)
+
+
+def gather_back(bar: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
+    """Pull back through x[index]."""
+    return np.bincount(index, bar, n)
+
+
+def assigned(bar: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
+    """Assign the adjoints, so that the last one stays."""
+    result = np.zeros(n)
+    result[index] = bar
+    return result
+
+
+exercise(
+    "3.10",
+    "Pull back: picking elements",
+    2,
+    mistake(
+        "one_of_several",
+        "An element that was picked several times keeps one of its adjoints.",
+        "What does NumPy do with `result[[0, 0]] += 1`? And what with `np.add.at`?",
+        assigned,
+        lambda bar, index, n: assigned(bar[::-1], index[::-1], n),
+    ),
+    mistake(
+        "mean",
+        "An element that was picked several times gets the mean of its adjoints.",
+        "Do influences average, or add?",
+        lambda bar, index, n: (
+            gather_back(bar, index, n) / np.maximum(np.bincount(index, None, n), 1)
+        ),
+    ),
+    mistake(
+        "counts",
+        "This is how often each element was picked.",
+        "Where does bar come in?",
+        lambda bar, index, n: np.bincount(index, None, n),
+    ),
+    cases=lambda random: (
+        [(np.array([1.0, 10.0, 100.0]), np.array([2, 0, 2]), 4)]
+        + [
+            (random.normal(0, 3, m), random.integers(0, n, m), n)
+            for n, m in [(3, 5), (6, 3), (1, 4)]
+        ]
+    ),
+    question="Which results does x[0] reach?",
+)(gather_back)
+
+
+def conv_back(bar: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Pull back through the sliding products y[i] = Σ w[k]·x[i + k]."""
+    return np.convolve(bar, w)
+
+
+exercise(
+    "3.11",
+    "Pull back: a convolution",
+    2,
+    mistake(
+        "not_turned",
+        "The weights stand the wrong way round.",
+        "Which weight leads from x[0] to y[0], and which from x[1] to y[0]?",
+        lambda bar, w: np.convolve(bar, w[::-1]),
+    ),
+    mistake(
+        "edges",
+        "The shape is that of bar, or shorter: the edges of x are missing.",
+        "How many elements has x, if y has m and w has k of them?",
+        lambda bar, w: np.convolve(bar, w, "same"),
+        lambda bar, w: np.convolve(bar, w, "valid"),
+        lambda bar, w: np.convolve(bar, w[::-1], "same"),
+        lambda bar, w: np.convolve(bar, w[::-1], "valid"),
+    ),
+    mistake(
+        "sum_of_weights",
+        "Each adjoint is multiplied by the sum of all weights.",
+        "To which elements of x does y[0] lead back, and by which weight to each?",
+        lambda bar, w: np.append(bar * w.sum(), np.zeros(len(w) - 1)),
+    ),
+    cases=lambda random: (
+        [(np.array([1.0, 10.0, 100.0]), np.array([2.0, 3.0]))]
+        + [
+            (random.normal(0, 3, m), random.normal(0, 2, k))
+            for m, k in [(4, 3), (5, 1), (3, 4), (6, 2)]
+        ]
+    ),
+    question="Write down the Jacobian for 4 inputs and 2 weights, and transpose it.",
+)(conv_back)
+
+
+def logsumexp_back(x: np.ndarray, bar: float) -> np.ndarray:
+    """Pull back through log Σ exp(x)."""
+    powers = np.exp(x - x.max())
+    return bar * powers / powers.sum()
+
+
+exercise(
+    "3.12",
+    "Pull back: log of a sum of exponentials",
+    2,
+    mistake(
+        "overflow",
+        "For large elements it is NaN; for others it is right.",
+        "What is exp(1000)? And does the result change if all x are shifted?",
+        lambda x, bar: bar * np.exp(x) / np.exp(x).sum(),
+    ),
+    mistake(
+        "no_bar",
+        "The adjoint of the result doesn't come into it.",
+        "What does the chain rule do with bar?",
+        lambda x, bar: logsumexp_back(x, 1.0),
+    ),
+    mistake(
+        "not_divided",
+        "The exponentials aren't divided by their sum.",
+        "What is the derivative of ln(s) by s?",
+        lambda x, bar: bar * np.exp(x - x.max()),
+        lambda x, bar: bar * np.exp(x),
+    ),
+    mistake(
+        "no_exponential",
+        "It is x over the sum of x.",
+        "What is the derivative of exp(x)?",
+        lambda x, bar: bar * x / x.sum(),
+    ),
+    cases=lambda random: [
+        (np.array([1000.0, 1000.0, -1000.0]), 2.0),
+        *[(random.normal(0, 2, n), float(random.normal(0, 3))) for n in (3, 1, 5)],
+        (random.normal(-900, 2, 4), 1.5),
+    ],
+    question="Differentiate ln(s), then s = Σ exp(x). What do the results add up to?",
+)(logsumexp_back)
+
+
+# --- 3.13
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Return probabilities along the last axis."""
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def over(x: np.ndarray, axis: int | None, shift: Any = 0.0) -> np.ndarray:
+    """Return a softmax over an axis, after a shift."""
+    powers = np.exp(x - shift)
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+def writes_into(x: np.ndarray) -> np.ndarray:
+    """Return a softmax, and spoil x."""
+    x -= x.max(axis=-1, keepdims=True)
+    return softmax(x)
+
+
+SOFTMAXES: dict[str, tuple[bool, Callable]] = {
+    "a right one": (True, softmax),
+    "a right one by logarithms": (
+        True,
+        lambda x: np.exp(x - np.logaddexp.reduce(x, axis=-1, keepdims=True)),
+    ),
+    "one that overflows": (False, lambda x: over(x, -1)),
+    "one along the first axis": (False, lambda x: over(x, 0, x.max())),
+    "one over all axes together": (False, lambda x: over(x, None, x.max())),
+    "one that writes into x": (False, writes_into),
+    "one that returns logarithms": (False, lambda x: np.log(softmax(x))),
+    "one that isn't divided by the sum": (False, lambda x: np.exp(x - x.max(-1, keepdims=True))),
+    "one that takes -x": (False, lambda x: softmax(-x)),
+    "one with base 2": (False, lambda x: softmax(x * np.log(2))),
+    "one that takes |x|": (False, lambda x: softmax(abs(x))),
+    "one that rounds to 3 digits": (False, lambda x: np.round(softmax(x), 3)),
+}
+
+
+def kill(answer: Callable) -> dict:
+    """Ask for a verdict on all candidates."""
+    return {f"the verdict on {name}": answer(each) for name, (_, each) in SOFTMAXES.items()}
+
+
+def judge_softmax(candidate: Callable) -> bool:
+    """Tell whether a softmax is right."""
+    for x in (np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]]), np.array([[1000.0, 999.0]])):
+        before, found = x.copy(), candidate(x)
+        if not (np.array_equal(x, before) and np.allclose(found, softmax(before))):
+            return False
+    return True
+
+
+def verdicts_of(*right: str) -> Callable:
+    """Make what a `Mistake` has `seen`: only these faults are found wanting."""
+
+    def seen(found: list[Parts], rights: list[Parts]) -> bool:
+        wrong = {name for name in rights[0] if found[0][name] != rights[0][name]}
+        return wrong == {f"the verdict on {each}" for each in right}
+
+    return seen
+
+
+exercise(
+    "3.13",
+    "The test that finds ten faults",
+    3,
+    mistake(
+        "accepts_all",
+        "It accepts everything.",
+        "Does the function return the result of a comparison?",
+        lambda candidate: True,
+    ),
+    mistake(
+        "rejects_all",
+        "It rejects everything, the right ones too.",
+        "What does your test say about a softmax that you trust?",
+        lambda candidate: False,
+    ),
+    mistake(
+        "sums_to_one",
+        "It accepts whatever is positive and adds up to 1 along the last axis.",
+        "Which of the numbers should be larger, and by which factor?",
+        seen=lambda found, right: (
+            all(
+                found[0][f"the verdict on {name}"]
+                for name in ("one that takes -x", "one with base 2")
+            )
+            and all(
+                found[0][f"the verdict on {name}"] for name, (ok, _) in SOFTMAXES.items() if ok
+            )
+            and not found[0]["the verdict on one along the first axis"]
+        ),
+    ),
+    mistake(
+        "overflow",
+        "Only the one that overflows passes unseen.",
+        "Which x does your test try?",
+        seen=verdicts_of("one that overflows"),
+    ),
+    mistake(
+        "writes",
+        "Only the one that changes x passes unseen.",
+        "What is in x after the call?",
+        seen=verdicts_of("one that writes into x"),
+    ),
+    mistake(
+        "both_hidden",
+        "The one that overflows and the one that changes x pass unseen; all else is found.",
+        "Which x does your test try, and what is in it after the call?",
+        seen=verdicts_of("one that overflows", "one that writes into x"),
+    ),
+    cases=lambda random: [()],
+    question="What does every right softmax do for an x of which you know the answer?",
+    probe=kill,
+)(judge_softmax)

@@ -506,8 +506,7 @@ def counterexample(exercise: Exercise, i: int, found: Parts, right: Parts) -> st
     name = first_wrong(exercise, i, found, right)
     a, b = part(found, name), right[name]
     if exercise.secret:
-        letters = sorted(set(str(a)) ^ set(str(b))) if a_text(a) and a_text(b) else []
-        return f"{letters[0]!r} is judged wrongly. Look at it again." if letters else ""
+        return without_answer(name, a, b)
     verb = "it returns" if name == "the answer" else f"{name} is"
     if isinstance(a, Odd):
         said = f"{verb} {a.fact.removeprefix('{what} is ').removesuffix('.')}; right is {show(b)}."
@@ -529,9 +528,14 @@ def counterexample(exercise: Exercise, i: int, found: Parts, right: Parts) -> st
     return f"{inputs}:{' ' if len(inputs + said) < LONGEST_LINE - 15 else chr(10)}{said}"
 
 
-def a_text(value: Any) -> bool:
-    """Tell whether a part that was seen is a text."""
-    return isinstance(value, np.ndarray) and value.dtype.kind == "U"
+def without_answer(name: str, found: Any, right: Any) -> str:
+    """Say which part is wrong, and not what is right."""
+    if isinstance(found, Odd) or name == "the answer" and found.dtype.kind != "U":
+        return ""
+    if name != "the answer":
+        return f"{capital(name)} is {show(found)}. Look at it again."
+    letters = sorted(set(str(found)) ^ set(str(right)))
+    return f"{letters[0]!r} is judged wrongly. Look at it again."
 
 
 def first_off(a: np.ndarray, b: np.ndarray, within: float | None, tolerance: float) -> tuple:

@@ -525,3 +525,160 @@ def cheapest(sizes: tuple[int, ...]) -> int:
         ),
         default=0,
     )
+
+
+# --- 2.6
+
+
+def paths(nodes: list[Node], source: str) -> int:
+    """Count the paths from a node to the last one."""
+    ones = [Node(n.name, "op", n.parents, None, (1.0,) * len(n.parents)) for n in nodes]
+    return int(reverse_sweep(ones)[source])
+
+
+def edges(nodes: list[Node], source: str) -> int:
+    """Count how often a node is used."""
+    return sum(node.parents.count(source) for node in nodes)
+
+
+exercise(
+    "2.6",
+    "Count the paths",
+    2,
+    mistake(
+        "uses",
+        "It counts how often the node is used, not the paths to the end.",
+        "What happens to a path at a node that is itself used twice?",
+        edges,
+    ),
+    mistake(
+        "same_operand",
+        "A node that uses the same operand twice counts once: there are two arrows.",
+        "How many arrows lead from x to x·x?",
+        lambda nodes, source: paths(
+            [Node(n.name, "op", tuple(dict.fromkeys(n.parents))) for n in nodes], source
+        ),
+    ),
+    mistake(
+        "self",
+        "From the last node to itself there is one path, of no arrow.",
+        "Which number must the walk start with?",
+        lambda nodes, source: 0 if source == nodes[-1].name else paths(nodes, source),
+    ),
+    mistake(
+        "all_ends",
+        "Paths that end elsewhere are counted too.",
+        "Which node is the end?",
+        lambda nodes, source: sum(
+            paths(nodes[: i + 1], source)
+            for i, n in enumerate(nodes)
+            if n.name in ends(nodes) and source in [m.name for m in nodes[: i + 1]]
+        ),
+    ),
+    mistake(
+        "derivative",
+        "This is the adjoint: each path is weighted with its partial derivatives.",
+        "What must stand on each arrow, so that the adjoint counts?",
+        lambda nodes, source: reverse_sweep(nodes)[source],
+    ),
+    cases=lambda random: [
+        (Program(nodes), node.name) for nodes in programs(random) for node in nodes
+    ],
+    question="Draw this program, and follow all arrows from the node with a finger.",
+    tolerance=1e-9,
+    allowed=("Node",),
+)(paths)
+
+
+# --- 2.7
+
+
+def first_fault(nodes: list[Node], adjoints: dict) -> str | None:
+    """Return the first node of the walk whose adjoint doesn't follow from those of its users."""
+    for node in reversed(nodes):
+        shares = [
+            adjoints[user.name] * partial
+            for user in nodes
+            for parent, partial in zip(user.parents, user.partials)
+            if parent == node.name
+        ]
+        right = sum(shares) + (node.name == nodes[-1].name)
+        if not abs(adjoints[node.name] - right) <= 1e-9:
+            return node.name
+    return None
+
+
+def by_own_sweep(nodes: list[Node], adjoints: dict) -> str | None:
+    """Return the first node of the walk whose adjoint differs from a right sweep's."""
+    right = reverse_sweep(nodes)
+    wrong = [n.name for n in reversed(nodes) if not abs(adjoints[n.name] - right[n.name]) <= 1e-9]
+    return wrong[0] if wrong else None
+
+
+def spoilt(random: Random) -> list[tuple]:
+    """Make programs with adjoints in which one value is wrong, and is handed on; or none is."""
+    found = []
+    for nodes in programs(random):
+        for place in random.permutation(len(nodes))[:2]:
+            adjoints: dict[str, Any] = {node.name: 0.0 for node in nodes} | {nodes[-1].name: 1.0}
+            for i in range(len(nodes) - 1, -1, -1):
+                node = nodes[i]
+                if i == place:
+                    adjoints[node.name] = -adjoints[node.name] + 0.5
+                for parent, partial in zip(node.parents, node.partials):
+                    adjoints[parent] += adjoints[node.name] * partial
+            found.append((Program(nodes), adjoints))
+        found.append((Program(nodes), reverse_sweep(nodes)))
+    return found
+
+
+def name_or_none(answer: Callable, nodes: list[Node], adjoints: dict) -> dict:
+    """Ask for the first fault; "none" stands for None."""
+    name = answer(nodes, adjoints)
+    if name is not None and not isinstance(name, str):
+        raise NotRight("no_name", f"It must return a name or None, not {type(name).__name__}.")
+    return {"the first fault": "none" if name is None else name}
+
+
+exercise(
+    "2.7",
+    "A test that names the first fault",
+    3,
+    mistake(
+        "last_one",
+        "It names the fault that comes last in the walk.",
+        "In which direction does the sweep walk, and so which fault came first?",
+        lambda nodes, adjoints: (
+            by_own_sweep(nodes, adjoints)
+            and next(
+                n.name
+                for n in nodes
+                if abs(adjoints[n.name] - reverse_sweep(nodes)[n.name]) > 1e-9
+            )
+        ),
+    ),
+    mistake(
+        "accepts_all",
+        "It never finds a fault.",
+        "What does the adjoint of a node have to be equal to?",
+        lambda nodes, adjoints: None,
+    ),
+    mistake(
+        "no_seed",
+        "The last node is never suspected, or always.",
+        "What must its adjoint be?",
+        lambda nodes, adjoints: first_fault(nodes, adjoints | {nodes[-1].name: 1.0}),
+    ),
+    mistake(
+        "one_use",
+        "A node that is used twice by one other is judged by one of its uses only.",
+        "How many arrows lead from x to x·x?",
+        lambda nodes, adjoints: first_fault(
+            [Node(n.name, "op", *split(*last_place(n))) for n in nodes], adjoints
+        ),
+    ),
+    cases=spoilt,
+    question="Walk from the end. Which adjoint doesn't follow from those of its users?",
+    probe=name_or_none,
+    allowed=("Node",),
+)(first_fault)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import sympy
 
 from tapecourse.differentiation import Dual
 from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
+from tapecourse.feedback.predictions import predict
 
 Random = np.random.Generator
 
@@ -133,7 +135,7 @@ exercise(
     ),
     mistake(
         "one_output",
-        "this is the count for a single output.",
+        "the count doesn't depend on the number of outputs.",
         "One pass back serves all inputs, but how many outputs?",
         *but("tape", lambda n, m: 2, lambda n, m: 1),
     ),
@@ -159,16 +161,19 @@ CURVES = [  # with the exact second derivative, and a bound of how fast that ben
 ]
 
 
+REACH = "how far from x it looks with h/2, relative to h,"
+
+
 def watch_steps(answer: Callable, f: Callable, x: float, h: float) -> dict:
     """Take a second difference, and look how far from x it goes, for h and for h/2."""
 
     def try_step(step: float) -> tuple[Any, float]:
         points = [x]
         value = answer(lambda at: points.append(at) or f(at), x, step)
-        return value, max(float(abs(point - x)) for point in points) / step
+        return value, max(float(abs(point - x)) for point in points)
 
     (value, reach), (_, half) = try_step(h), try_step(h / 2)
-    return {"the answer": value, "the step follows h": bool(np.isclose(reach, half, rtol=1e-3))}
+    return {"the answer": value, REACH: round(half / reach, 3) if reach else 0.0}
 
 
 def three_point(
@@ -240,12 +245,9 @@ exercise(
     ),
     mistake(
         "fixed_step",
-        "The values are near, but with half the h it looks just as far away from x.",
+        "With half the h it takes f at points just as far away from x.",
         "Is h used as it is given?",
-        seen=lambda found, right: (
-            all("the step follows h" in each for each in found)
-            and not any(each["the step follows h"] for each in found)
-        ),
+        seen=lambda found, right: all(each[REACH] == 1 for each in found),
     ),
     cases=lambda random: [(f, signed(random, 0.5, 1.1), h) for f in CURVES for h in (0.1, 0.04)],
     within=lambda f, x, h: 5 * abs(three_point(1, -2, 1)(f, x, h) - f.second(x)) + 1e-8,
@@ -497,3 +499,105 @@ exercise(
     tolerance=1e-11,
     allowed=("differentiation",),
 )(second_derivative)
+
+
+# --- 1.7
+
+
+def quotient(x: Any, sign: float = -1.0, power: int = 2, only_top: bool = False) -> Any:
+    """Return the derivative of (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ) by the quotient rule, right or wrong."""
+    top, bottom = np.exp(x) - np.exp(-x), np.exp(x) + np.exp(-x)
+    if only_top:
+        return bottom / top
+    return (bottom * bottom + sign * top * top) / bottom**power
+
+
+WRONG_RULES = {
+    "The two products are added.": lambda x: quotient(x, sign=1.0),
+    "The denominator isn't squared.": lambda x: quotient(x, power=1),
+    "The two products are subtracted the wrong way round.": lambda x: -quotient(x),
+    "Numerator and denominator are differentiated each by itself.": lambda x: quotient(
+        x, only_top=True
+    ),
+}
+POINTS = np.array([0.3, -0.8, 1.7])
+
+
+def formula(line: str) -> Any:
+    """Read a formula as SymPy does, e as its number."""
+    reader: Any = sympy.sympify
+    return reader(line, {"e": sympy.E})
+
+
+def read_lines(answer: Callable) -> dict:
+    """Judge a derivation line by line, and say which is the first that is wrong."""
+    lines = answer()
+    if lines is None or isinstance(lines, str) or not all(isinstance(x, str) for x in lines):
+        raise NotRight("no_lines", "The answer must be a list of texts, one for each line.")
+    previous = "f'(x) itself"
+    for number, line in enumerate(lines, 1):
+        try:
+            expression = formula(line)
+            values = [complex(expression.subs("x", point)) for point in POINTS]
+        except Exception as error:
+            kind = f"{type(error).__name__}: {error}".splitlines()[0]
+            fact = f"Line {number}, `{line}`, is no formula in x alone that SymPy can read."
+            raise NotRight(
+                "unreadable", f"{fact}\n{kind}", "Is it written as in Python?"
+            ) from None
+        if not np.allclose(values, quotient(POINTS)):
+            rules = [
+                fact for fact, rule in WRONG_RULES.items() if np.allclose(values, rule(POINTS))
+            ]
+            fact = f"Line {number}, `{line}`, is not equal to {previous}."
+            right = quotient(POINTS)[0]
+            at = f"At x = {POINTS[0]} it is {values[0].real:.4g}; right is {right:.4g}."
+            raise NotRight("wrong_line", f"{fact}\n{at}", *rules[:1])
+        previous = f"line {number}"
+    if len(lines) < 3:
+        raise NotRight("too_short", f"{len(lines)} lines are right, and at least 3 are asked for.")
+    if formula(lines[-1]).count_ops() > 9:
+        raise NotRight("not_simple", "All lines are right; the last can be made shorter.")
+    return {"the derivation": True}
+
+
+def derivation() -> list:
+    """Return the lines of a derivation."""
+    return [
+        "((exp(x) + exp(-x))**2 - (exp(x) - exp(-x))**2) / (exp(x) + exp(-x))**2",
+        "(exp(2*x) + 2 + exp(-2*x) - exp(2*x) + 2 - exp(-2*x)) / (exp(x) + exp(-x))**2",
+        "4 / (exp(x) + exp(-x))**2",
+    ]
+
+
+exercise(
+    "1.7",
+    "A derivation, line by line",
+    2,
+    cases=lambda random: [()],
+    question="Which rule leads from the line before to this one? Write it with u and v first.",
+    probe=read_lines,
+)(derivation)
+
+
+# --- 1.8
+
+
+def odds_of_differences() -> None:
+    """Stand for the learner's function."""
+
+
+predict(
+    "1.8",
+    "Predict, with odds",
+    2,
+    a=(False, "A complex step with h = 1e-20 has lost all digits to round-off."),
+    b=(
+        True,
+        "For exp at 1, a central difference has a quarter of the error at h = 0.005 as at 0.01.",
+    ),
+    c=(True, "The central difference of |x| at 0 is 0, for every h."),
+    d=(False, "The derivative of x² at 3 by dual numbers is off in its last digit."),
+    e=(True, "The forward difference of sin at 1 with h = 1e-16 is exactly 0."),
+    f=(False, "A complex step differentiates np.abs at -2 rightly."),
+)(odds_of_differences)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tapecourse.feedback.core import NotRight, Parts, exercise, letters, letters_seen, mistake
+from tapecourse.feedback.predictions import predict
 
 Random = np.random.Generator
 
@@ -260,7 +261,7 @@ def value_and_adjoint(answer: Callable, x: np.ndarray, bar: np.ndarray, how: str
     if getattr(answer, "__module__", "") == __name__:  # ours have no `if` to convert
         answer = tf.autograph.experimental.do_not_convert(answer)
 
-    def run() -> tuple:
+    def run(source: tf.Tensor) -> tuple:
         with tf.GradientTape() as tape:
             tape.watch(source)
             result = answer(source)
@@ -271,7 +272,7 @@ def value_and_adjoint(answer: Callable, x: np.ndarray, bar: np.ndarray, how: str
             raise NotRight(key, f"It must return a tensor, and returns {kind}.", QUESTION_NONE)
         return result, tape.gradient(result, source, seed)
 
-    value, adjoint = tf.function(run)() if how == COMPILED else run()
+    value, adjoint = (tf.function(run) if how == COMPILED else run)(source)
     if adjoint is None:
         fact = "No gradient arrives at all."
         raise NotRight(
@@ -584,7 +585,7 @@ exercise(
     ),
     cases=lambda random: [
         (f, tf.constant(random.uniform(-1, 1, n)), tf.constant(random.uniform(-2, 2, n)))
-        for f, n in [(bowl, 3), (quartic, 4), (cube_of_sum, 10)]
+        for f, n in [(bowl, 3), (bowl, 3), (quartic, 4), (cube_of_sum, 10)]
     ],
     question="Move x a little along v. How does the gradient change?",
     probe=product_and_rows,
@@ -597,3 +598,119 @@ exercise(
 def built(parts: Parts) -> bool:
     """Tell whether the matrix was built."""
     return bool(parts.get("whether the matrix is built") == np.array(True))
+
+
+# --- 4.7
+
+
+def causes() -> dict:
+    """Return the cause of each message."""
+    return {1: "d", 2: "a", 3: "f", 4: "b", 5: "e"}
+
+
+exercise(
+    "4.7",
+    "What the message says",
+    2,
+    mistake(
+        "two_swapped",
+        "Two causes are exchanged, all others are right.",
+        "Which message speaks of a shape, which of a type, and which of None?",
+        seen=lambda found, right: (
+            sum(found[0][k] != v for k, v in right[0].items()) == 2
+            and sorted(map(str, found[0].values())) == sorted(map(str, right[0].values()))
+        ),
+    ),
+    mistake(
+        "several",
+        "Several causes are wrong.",
+        "Read the last line first: which kind of error, which operation, which types or shapes?",
+        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) > 1,
+    ),
+    mistake(
+        "one",
+        "Four causes are right, one is not.",
+        "Read the last line of each: which kind of error, which operation, which types or shapes?",
+        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) == 1,
+    ),
+    cases=lambda random: [()],
+    probe=lambda answer: numbered(answer(), "message"),
+    secret=True,
+)(causes)
+
+
+def numbered(value: Any, what: str) -> Any:
+    """Name the entries of a dict by their numbers."""
+    if isinstance(value, dict):
+        return {f"{what} {key}": each for key, each in value.items()}
+    return value
+
+
+# --- 4.8
+
+
+def odds_of_tapes() -> None:
+    """Stand for the learner's function."""
+
+
+predict(
+    "4.8",
+    "Predict, with odds",
+    2,
+    a=(True, "tape.gradient(y, [x, x]) returns two equal gradients."),
+    b=(False, "The gradient of tf.reduce_max at (2, 2) is (1, 1)."),
+    c=(False, "The gradient of tf.abs at 0 is 1."),
+    d=(True, "The gradient of tf.sqrt at 0 is infinite."),
+    e=(False, "x.assign(10.0) after y = x * x, in the block, changes the gradient of y to 20."),
+    f=(True, "A tape that is not persistent answers one call of gradient only."),
+)(odds_of_tapes)
+
+
+# --- 4.9
+
+
+def round_through(x: tf.Tensor) -> tf.Tensor:
+    """Round, and hand the adjoint through unchanged."""
+    return x + tf.stop_gradient(tf.round(x) - x)
+
+
+exercise(
+    "4.9",
+    "Round, and train through it",
+    2,
+    mistake(
+        "not_rounded",
+        "The value isn't rounded.",
+        "What does the next layer see?",
+        tf.identity,
+    ),
+    mistake(
+        "other_rounding",
+        "It rounds down, or up, not to the nearest.",
+        "To which whole number belong 0.7 and -0.2?",
+        lambda x: x + tf.stop_gradient(tf.floor(x) - x),
+        lambda x: x + tf.stop_gradient(tf.math.ceil(x) - x),
+    ),
+    mistake(
+        "zero",
+        "No adjoint gets through: it is 0.",
+        "Which part of the result should the tape see as x itself?",
+        lambda x: 0.0 * x + tf.stop_gradient(tf.round(x)),
+    ),
+    mistake(
+        "twice",
+        "The adjoint is doubled on its way.",
+        "Along how many paths does it come back?",
+        lambda x: 2 * x + tf.stop_gradient(tf.round(x) - 2 * x),
+    ),
+    cases=lambda random: [
+        (float32(0.7, -1.2, 2.4), float32(1, -3, 0.5), "eager"),
+        *[
+            (*(random.normal(0, 3, shape).astype("float32") for _ in range(2)), how)
+            for shape, how in [((), "eager"), ((2, 3), "eager"), ((5,), COMPILED)]
+        ],
+    ],
+    question="The value must be tf.round(x), the adjoint must pass as it is.",
+    probe=value_and_adjoint,
+    inputs=("x", "the result's adjoint", ""),
+)(round_through)

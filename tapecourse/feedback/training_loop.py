@@ -10,6 +10,7 @@ import tensorflow as tf
 import keras
 
 from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
+from tapecourse.feedback.predictions import predict
 
 Random = np.random.Generator
 
@@ -59,7 +60,7 @@ exercise(
     cases=lambda random: (
         [(np.array([1.0, 4.0]), np.array([64, 32]))]
         + [
-            (random.uniform(0, 3, n).astype(kind), random.integers(1, 100, n))
+            (random.uniform(-1, 3, n).astype(kind), random.integers(1, 100, n))
             for n, kind in [(1, "float64"), (3, "float64"), (5, "float32"), (8, "float64")]
         ]
     ),
@@ -374,7 +375,7 @@ exercise(
     cases=lambda random: [(*how, None) for how in STEPS],
     question="Which loss is differentiated, in which mode, and who makes the update?",
     probe=run_steps,
-    tolerance=1e-3,
+    tolerance=2e-4,
     again=1,
     inputs=("images of the shape", "classes", "the rate", "the decay"),
     allowed=("load_data", "build_model", "make_batches", "compile_step", "differentiation"),
@@ -469,7 +470,7 @@ exercise(
     cases=lambda random: [(*how, decay) for how, decay in zip(STEPS, (0.1, None))],
     question="Is the loss the mean, before the update? Who makes every update?",
     probe=run_steps,
-    tolerance=1e-3,
+    tolerance=2e-4,
     again=1,
     inputs=("images of the shape", "classes", "the rate", "the decay"),
     allowed=("load_data", "build_model", "make_batches", "compile_step", "differentiation"),
@@ -760,7 +761,7 @@ exercise(
     cases=lambda random: (
         [(np.array([3.0, 0.0, 0.0, 6.0]), 3)]
         + [
-            (random.uniform(0, 5, n).astype(kind), window)
+            (random.uniform(-2, 5, n).astype(kind), window)
             for n, window, kind in [
                 (9, 3, "float64"),
                 (9, 5, "float64"),
@@ -772,3 +773,220 @@ exercise(
     ),
     question="Each point is the mean of its own loss, and of as many before as after.",
 )(smooth)
+
+
+# --- 5.7
+
+
+def faults() -> dict:
+    """Return the fault behind each curve."""
+    return {1: "c", 2: "f", 3: "a", 4: "e", 5: "b", 6: "d"}
+
+
+exercise(
+    "5.7",
+    "Six curves, six faults",
+    3,
+    mistake(
+        "rates",
+        "The curves of the two wrong learning rates are exchanged.",
+        "Which of them hardly moves, and which can't settle?",
+        lambda: faults() | {5: "a", 3: "b"},
+    ),
+    mistake(
+        "validation",
+        "The two curves with a bad validation are exchanged.",
+        "In which of them can nothing be learnt from the training images that holds elsewhere?",
+        lambda: faults() | {1: "e", 4: "c"},
+    ),
+    mistake(
+        "several",
+        "Several curves are matched wrongly.",
+        "For each: which way does it go, has it a period, and where is validation?",
+        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) > 1,
+    ),
+    mistake(
+        "one",
+        "One curve is matched wrongly, and one fault is named twice.",
+        "Which fault did you give to two curves?",
+        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) == 1,
+    ),
+    cases=lambda random: [()],
+    probe=lambda answer: numbered(answer()),
+    secret=True,
+)(faults)
+
+
+def numbered(value: Any) -> Any:
+    """Name the entries of a dict by their numbers."""
+    if isinstance(value, dict):
+        return {f"curve {key}": each for key, each in value.items()}
+    return value
+
+
+# --- 5.8
+
+
+def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Count: row for the label, column for the prediction."""
+    counts = np.zeros((classes, classes), int)
+    np.add.at(counts, (labels, predictions), 1)
+    return counts
+
+
+def overwritten(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Count each pair once."""
+    return np.minimum(confusion(labels, predictions, classes), 1)
+
+
+exercise(
+    "5.8",
+    "Who is taken for whom?",
+    2,
+    mistake(
+        "transposed",
+        "Rows and columns are exchanged.",
+        "What stands in row 3: the images of a 3, or what was taken for a 3?",
+        lambda labels, predictions, classes: confusion(predictions, labels, classes),
+    ),
+    mistake(
+        "once",
+        "Pairs that occur several times are counted once.",
+        "What does NumPy do with `counts[[0, 0], [1, 1]] += 1`?",
+        overwritten,
+    ),
+    mistake(
+        "errors_only",
+        "The diagonal is empty.",
+        "Where are the images that were read rightly?",
+        lambda labels, predictions, classes: (
+            confusion(labels, predictions, classes) * (1 - np.eye(classes, dtype=int))
+        ),
+    ),
+    mistake(
+        "shares",
+        "These are shares, not counts.",
+        "What is asked for?",
+        lambda labels, predictions, classes: confusion(labels, predictions, classes) / len(labels),
+        lambda labels, predictions, classes: (
+            confusion(labels, predictions, classes)
+            / np.maximum(confusion(labels, predictions, classes).sum(1, keepdims=True), 1)
+        ),
+    ),
+    mistake(
+        "classes_seen",
+        "Classes that don't occur are missing.",
+        "How many rows are asked for?",
+        lambda labels, predictions, classes: confusion(
+            labels, predictions, int(max(labels.max(), predictions.max())) + 1
+        ),
+    ),
+    cases=lambda random: (
+        [(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 2, 0]), 3)]
+        + [
+            (random.integers(0, most, n), random.integers(0, most, n), classes)
+            for n, most, classes in [(20, 3, 3), (9, 3, 5), (30, 4, 4)]
+        ]
+    ),
+    question="Go through the images one by one, and make a mark for each.",
+)(confusion)
+
+
+# --- 5.9
+
+
+def stopping(losses: list, patience: int) -> tuple:
+    """Return after how many epochs training stops, and which epoch was the best."""
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = epoch
+        if epoch - best >= patience:
+            return epoch + 1, best + 1
+    return len(losses), best + 1
+
+
+def by_last(losses: list, patience: int) -> tuple:
+    """Compare each loss with the one before, not with the best."""
+    worse = 0
+    for epoch in range(1, len(losses)):
+        worse = worse + 1 if losses[epoch] >= losses[epoch - 1] else 0
+        if worse >= patience:
+            return epoch + 1, int(np.argmin(losses[: epoch + 1])) + 1
+    return len(losses), int(np.argmin(losses)) + 1
+
+
+def shifted(by: int) -> Callable:
+    """Make an answer that is too patient."""
+    return lambda losses, patience: stopping(losses, patience + by)
+
+
+exercise(
+    "5.9",
+    "When to stop",
+    2,
+    mistake(
+        "from_zero",
+        "Epochs are counted from 0.",
+        "What is the first epoch called?",
+        lambda losses, patience: tuple(n - 1 for n in stopping(losses, patience)),
+    ),
+    mistake(
+        "last_loss",
+        "Each loss is compared with the one before, not with the best so far.",
+        "With losses 3, 1, 2, 1.5, 1.2: which of them is an improvement?",
+        by_last,
+    ),
+    mistake(
+        "off_by_one",
+        "It stops an epoch too late, or too early.",
+        "With a patience of 1, how many epochs without improvement are allowed?",
+        shifted(1),
+        lambda losses, patience: stopping(losses, patience - 1) if patience > 1 else (1, 1),
+    ),
+    mistake(
+        "best_of_all",
+        "The best epoch is looked for in all losses, also those after the stop.",
+        "Which epochs has the run really seen?",
+        lambda losses, patience: (stopping(losses, patience)[0], int(np.argmin(losses)) + 1),
+    ),
+    mistake(
+        "ties",
+        "A loss that is only equal to the best counts as an improvement.",
+        "Is 1.0 better than 1.0?",
+        lambda losses, patience: stopping(
+            [loss - 1e-9 * i for i, loss in enumerate(losses)], patience
+        ),
+    ),
+    cases=lambda random: [
+        ([3.0, 2.0, 2.5, 2.1, 1.0], 2),
+        ([3.0, 1.0, 1.0, 1.0, 0.5], 2),
+        ([3.0, 1.0, 2.0, 1.5, 1.2, 0.9], 3),
+        ([1.0, 2.0, 3.0], 1),
+        ([3.0, 2.0, 1.0], 2),
+        *[([round(float(x), 2) for x in random.uniform(0, 3, 9)], k) for k in (1, 2, 3, 4)],
+    ],
+    question="Go through them with a finger on the best one so far. When does patience end?",
+    parts=("the last epoch", "the best epoch"),
+    tolerance=1e-9,
+)(stopping)
+
+
+# --- 5.10
+
+
+def odds_of_training() -> None:
+    """Stand for the learner's function."""
+
+
+predict(
+    "5.10",
+    "Predict, with odds",
+    2,
+    a=(True, "If all ten logits are 0, the cross-entropy is ln 10, whatever the label."),
+    b=(False, "With training=False, batch normalization uses the mean of the batch."),
+    c=(True, "Adam's first step changes every weight by about the learning rate."),
+    d=(False, "If the loss is multiplied by 1000, Adam's first step is 1000 times as large."),
+    e=(True, "If it is multiplied by 1000, the first step of plain SGD is 1000 times as large."),
+    f=(False, "Dropout in training mode gives the same output twice."),
+)(odds_of_training)

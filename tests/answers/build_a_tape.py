@@ -616,3 +616,125 @@ def first_elements_only(f, pull_back, x):
 def the_difference(f, pull_back, x):
     left, other = dot(f, pull_back, x)
     return left - other
+
+
+# 3.8 to 3.12: pull-backs of one line
+
+
+@right("3.8")
+def at_argmax(x, bar):
+    result = np.zeros_like(x)
+    result[np.argmax(x)] = bar
+    return result
+
+
+right("3.8")(lambda x, bar: [bar if value == max(x) else 0 for value in x])
+wrong("3.8", "everywhere")(lambda x, bar: bar * np.ones_like(x))
+wrong("3.8", "everywhere")(lambda x, bar: bar / x.size * np.ones_like(x))
+wrong("3.8", "no_bar")(lambda x, bar: (x >= x.max()).astype(float))
+wrong("3.8", "value")(lambda x, bar: np.where(x == x.max(), bar * x, 0))
+wrong("3.8", "minimum")(lambda x, bar: np.where(x == x.min(), bar, 0))
+wrong("3.8", "counterexample")(lambda x, bar: -at_argmax(x, bar))
+wrong("3.8", "counterexample")(lambda x, bar: np.where(x == x.max(), abs(bar), 0))
+
+
+@right("3.9")
+def put_back(x, bar):
+    result = np.empty_like(bar)
+    result[np.argsort(x)] = bar
+    return result
+
+
+right("3.9")(lambda x, bar: bar[np.argsort(np.argsort(x))])
+right("3.9")(lambda x, bar: (np.sort(x)[:, None] == x).T @ bar)
+wrong("3.9", "same_way")(lambda x, bar: bar[np.argsort(x)])
+wrong("3.9", "unchanged")(lambda x, bar: bar)
+wrong("3.9", "sorted_bar")(lambda x, bar: np.sort(bar))
+wrong("3.9", "turned")(lambda x, bar: np.flip(bar))
+wrong("3.9", "counterexample")(lambda x, bar: put_back(-x, bar))
+
+
+@right("3.10")
+def added_at(bar, index, n):
+    result = np.zeros(n)
+    np.add.at(result, index, bar)
+    return result
+
+
+right("3.10")(lambda bar, index, n: bar @ np.eye(n)[index])
+wrong("3.10", "one_of_several")(lambda bar, index, n: np.put(z := np.zeros(n), index, bar) or z)
+wrong("3.10", "mean")(
+    lambda bar, index, n: [bar[index == i].mean() if i in index else 0 for i in range(n)]
+)
+wrong("3.10", "counts")(lambda bar, index, n: added_at(np.ones_like(bar), index, n))
+wrong("3.10", "counterexample")(lambda bar, index, n: added_at(bar, index, int(index.max()) + 1))
+wrong("3.10", "counterexample")(lambda bar, index, n: bar[index])
+
+
+@right("3.11")
+def in_two_loops(bar, w):
+    result = np.zeros(len(bar) + len(w) - 1)
+    for i, each in enumerate(bar):
+        for k, weight in enumerate(w):
+            result[i + k] += each * weight
+    return result
+
+
+right("3.11")(np.convolve)
+wrong("3.11", "not_turned")(lambda bar, w: np.correlate(bar, w, "full"))
+wrong("3.11", "edges")(lambda bar, w: np.convolve(bar, w, "same"))
+wrong("3.11", "edges")(lambda bar, w: np.convolve(bar, w[::-1], "valid"))
+wrong("3.11", "sum_of_weights")(lambda bar, w: np.pad(bar * sum(w), (0, len(w) - 1)))
+wrong("3.11", "counterexample")(lambda bar, w: in_two_loops(bar, w)[::-1])
+
+
+@right("3.12")
+def shifted_first(x, bar):
+    powers = np.exp(x - np.max(x))
+    return bar * powers / np.sum(powers)
+
+
+right("3.12")(lambda x, bar: bar * np.exp(x - np.logaddexp.reduce(x)))
+wrong("3.12", "overflow")(lambda x, bar: bar * np.exp(x) / sum(np.exp(x)))
+wrong("3.12", "no_bar")(lambda x, bar: shifted_first(x, 1))
+wrong("3.12", "not_divided")(lambda x, bar: np.exp(x) * bar)
+wrong("3.12", "no_exponential")(lambda x, bar: bar / x.sum() * x)
+wrong("3.12", "counterexample")(lambda x, bar: bar * (1 - shifted_first(x, 1)))
+
+
+# 3.13: the test that finds ten faults
+
+
+def by_examples(*xs, unchanged=True, **tolerance):
+    """Make a test that compares with known probabilities."""
+
+    def test(candidate):
+        for x in map(np.array, xs):
+            before = x.copy()
+            found = candidate(x)
+            powers = np.exp(before - before.max(-1, keepdims=True))
+            if not np.allclose(found, powers / powers.sum(-1, keepdims=True), **tolerance):
+                return False
+            if unchanged and not np.array_equal(x, before):
+                return False
+        return True
+
+    return test
+
+
+SMALL, LARGE = [[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]], [[1000.0, 1001.0]]
+right("3.13")(by_examples(SMALL, LARGE))
+right("3.13")(by_examples([[-1000.0, 0.3, 2.0], [900.0, 901.5, 899.0]]))
+wrong("3.13", "accepts_all")(lambda candidate: True)
+wrong("3.13", "rejects_all")(lambda candidate: np.log(candidate(np.eye(2))).sum() > 0)
+wrong("3.13", "overflow")(by_examples(SMALL))
+wrong("3.13", "writes")(by_examples(SMALL, LARGE, unchanged=False))
+wrong("3.13", "both_hidden")(by_examples(SMALL, unchanged=False))
+wrong("3.13", "counterexample")(by_examples(SMALL, LARGE, atol=0.01))
+wrong("3.13", "no_bool")(lambda candidate: candidate(np.eye(2)))
+
+
+@wrong("3.13", "sums_to_one")
+def adds_up(candidate):
+    found = candidate(np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]]))
+    return bool(np.all(found > 0)) and np.allclose(found.sum(-1), 1)

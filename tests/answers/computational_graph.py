@@ -468,3 +468,122 @@ def entries_only(sizes):
 def neighbours_only(sizes):
     total = sum(p * q for p, q in zip(sizes, sizes[1:]))
     return total, total, total
+
+
+# 2.6: count the paths
+
+
+@right("2.6")
+def paths_forwards(nodes, source):
+    counts = {}
+    for node in nodes:
+        counts[node.name] = sum(counts[parent] for parent in node.parents)
+        counts[node.name] += node.name == source
+    return counts[nodes[-1].name]
+
+
+@right("2.6")
+def paths_by_recursion(nodes, source):
+    if source == nodes[-1].name:
+        return 1
+    return sum(
+        node.parents.count(source) * paths_by_recursion(nodes, node.name)
+        for node in nodes
+        if source in node.parents
+    )
+
+
+@wrong("2.6", "uses")
+def direct_uses(nodes, source):
+    return sum(parent == source for node in nodes for parent in node.parents)
+
+
+@wrong("2.6", "same_operand")
+def each_user_once(nodes, source):
+    if source == nodes[-1].name:
+        return 1
+    return sum(each_user_once(nodes, node.name) for node in nodes if source in node.parents)
+
+
+@wrong("2.6", "self")
+def needs_an_arrow(nodes, source):
+    return paths_forwards(nodes, source) if source != nodes[-1].name else 0
+
+
+@wrong("2.6", "all_ends")
+def to_any_end(nodes, source):
+    users = [(node.name, node.parents.count(source)) for node in nodes if source in node.parents]
+    return sum(count * to_any_end(nodes, name) for name, count in users) if users else 1
+
+
+@wrong("2.6", "derivative")
+def adjoint_of_it(nodes, source):
+    return by_name(nodes)[source]
+
+
+@wrong("2.6", "no_return")
+def paths_printed(nodes, source):
+    print(paths_forwards(nodes, source))
+
+
+# 2.7: a test that names the first fault
+
+
+@right("2.7")
+def walked_again(nodes, adjoints):
+    known = by_name(nodes)
+    for node in nodes[::-1]:
+        if not math.isclose(adjoints[node.name], known[node.name], abs_tol=1e-9):
+            return node.name
+
+
+@right("2.7")
+def collected_from_users(nodes, adjoints):
+    for node in reversed(nodes):
+        total = 1.0 if node is nodes[-1] else 0.0
+        for user in nodes:
+            for parent, partial in zip(user.parents, user.partials):
+                total += (parent == node.name) * adjoints[user.name] * partial
+        if abs(total - adjoints[node.name]) > 1e-6:
+            return node.name
+    return None
+
+
+@wrong("2.7", "last_one")
+def from_the_inputs_on(nodes, adjoints):
+    known = by_name(nodes)
+    for node in nodes:
+        if abs(adjoints[node.name] - known[node.name]) > 1e-9:
+            return node.name
+
+
+@wrong("2.7", "accepts_all")
+def finds_nothing(nodes, adjoints):
+    return None
+
+
+@wrong("2.7", "no_seed")
+def trusts_the_last_node(nodes, adjoints):
+    return walked_again(nodes, adjoints | {nodes[-1].name: 1.0}) and collected_from_users(
+        nodes, adjoints | {nodes[-1].name: 1.0}
+    )
+
+
+@wrong("2.7", "one_use")
+def each_pair_once(nodes, adjoints):
+    for node in reversed(nodes):
+        total = 1.0 if node is nodes[-1] else 0.0
+        for user in nodes:
+            total += adjoints[user.name] * dict(zip(user.parents, user.partials)).get(node.name, 0)
+        if abs(total - adjoints[node.name]) > 1e-6:
+            return node.name
+
+
+@wrong("2.7", "no_name")
+def tells_whether(nodes, adjoints):
+    return walked_again(nodes, adjoints) is None
+
+
+@wrong("2.7", "counterexample")
+def any_small_value(nodes, adjoints):
+    return min(adjoints, key=lambda name: abs(adjoints[name]))

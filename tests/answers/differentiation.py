@@ -417,3 +417,48 @@ def slope_squared_again(f, x):
 @wrong("1.6", "no_numbers")
 def complex_step(f, x):
     return f(cmath.rect(x, 0.0) + 1e-20j)
+
+
+# 1.7: a derivation, line by line
+
+U, V = "(exp(x) - exp(-x))", "(exp(x) + exp(-x))"
+
+
+def lines(*texts):
+    """Make an answer of some lines."""
+    return lambda: list(texts)
+
+
+right("1.7")(lines(f"({V}*{V} - {U}*{U})/{V}**2", f"1 - {U}**2/{V}**2", f"4/{V}**2"))
+right("1.7")(lines("diff(tanh(x), x)", "1 - tanh(x)**2", "1/cosh(x)**2", "sech(x)**2"))
+right("1.7")(lambda: (f"1 - ({U}/{V})**2", f"({V}**2 - {U}**2)/{V}**2", f"(2/{V})**2"))
+wrong("1.7", "wrong_line")(lines(f"({V}*{V} + {U}*{U})/{V}**2", f"4/{V}**2", f"4/{V}**2"))
+wrong("1.7", "wrong_line")(lines(f"({V}*{V} - {U}*{U})/{V}", f"4/{V}**2", f"4/{V}**2"))
+wrong("1.7", "wrong_line")(lines(f"({V}**2 - {U}**2)/{V}**2", f"2/{V}**2", f"4/{V}**2"))
+wrong("1.7", "wrong_line")(lines(f"{V}/{U}", f"4/{V}**2", f"4/{V}**2"))
+wrong("1.7", "too_short")(lines(f"4/{V}**2"))
+wrong("1.7", "not_simple")(lines(*[f"({V}**2 - {U}**2)/{V}**2"] * 3))
+wrong("1.7", "unreadable")(lines("4/(e^x + ", "4", "4"))
+wrong("1.7", "unreadable")(lines("4*y", "4*y", "4*y"))
+wrong("1.7", "no_lines")(lambda: f"4/{V}**2")
+
+# 1.8: predict, with odds
+
+TRUE = {"a": False, "b": True, "c": True, "d": False, "e": True, "f": False}
+
+
+def with_odds(sure, **changed):
+    """Make a prediction: this sure, and right but for some."""
+    odds = {letter: sure if is_true else 1 - sure for letter, is_true in TRUE.items()}
+    return lambda: odds | changed
+
+
+right("1.8")(with_odds(1))
+right("1.8")(with_odds(0.7))
+right("1.8")(with_odds(0.9, a=0.6))
+wrong("1.8", "coin")(with_odds(0.5))
+wrong("1.8", "worse_than_coin")(with_odds(0.1))
+wrong("1.8", "not_enough")(with_odds(0.95, a=0.95, b=0.4))
+wrong("1.8", "no_odds")(lambda: dict.fromkeys("abcdef", 90))
+wrong("1.8", "no_dict")(lambda: {"a": 1.0})
+wrong("1.8", "no_numbers")(lambda: dict.fromkeys("abcdef", "yes"))

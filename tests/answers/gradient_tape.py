@@ -510,3 +510,59 @@ def squared_gradient(f, x, v):
 @wrong("4.6", "quadratic_form")
 def quadratic_form(f, x, v):
     return tf.reduce_sum(v * by_output_gradients(f, x, v))
+
+
+# 4.7: what the message says
+
+CAUSES = {1: "d", 2: "a", 3: "f", 4: "b", 5: "e"}
+right("4.7")(lambda: CAUSES)
+right("4.7")(lambda: dict(zip(range(1, 6), "dafbe")))
+wrong("4.7", "two_swapped")(lambda: CAUSES | {3: "e", 5: "f"})
+wrong("4.7", "one")(lambda: CAUSES | {1: "c"})
+wrong("4.7", "several")(lambda: dict.fromkeys(CAUSES, "a"))
+wrong("4.7", "missing")(lambda: {1: "d"})
+wrong("4.7", "no_dict")(lambda: "dafbe")
+wrong("4.7", "no_text")(lambda: CAUSES | {2: 1})
+
+
+# 4.8: predict, with odds
+
+TRUE = {"a": True, "b": False, "c": False, "d": True, "e": False, "f": True}
+
+
+def with_odds(sure, **changed):
+    """Make a prediction: this sure, and right but for some."""
+    odds = {letter: sure if is_true else 1 - sure for letter, is_true in TRUE.items()}
+    return lambda: odds | changed
+
+
+right("4.8")(with_odds(1))
+right("4.8")(with_odds(0.6))
+wrong("4.8", "coin")(with_odds(0.5))
+wrong("4.8", "worse_than_coin")(with_odds(0))
+wrong("4.8", "not_enough")(with_odds(0.95, a=0.05, b=0.6))
+wrong("4.8", "no_odds")(lambda: dict.fromkeys("abcdef", -1))
+
+
+# 4.9: round, and train through it
+
+
+@right("4.9")
+@tf.custom_gradient
+def handed_through(x):
+    return tf.round(x), lambda bar: bar
+
+
+right("4.9")(lambda x: tf.stop_gradient(tf.round(x) - x) + x)
+wrong("4.9", "not_rounded")(lambda x: tf.custom_gradient(lambda x: (x * 1.0, lambda bar: bar))(x))
+wrong("4.9", "other_rounding")(lambda x: x + tf.stop_gradient(tf.floor(x) - x))
+wrong("4.9", "zero")(lambda x: tf.round(x) + 0.0 * x)
+wrong("4.9", "twice")(lambda x: x + x + tf.stop_gradient(tf.round(x) - x - x))
+wrong("4.9", "no_path")(lambda x: tf.round(x))
+wrong("4.9", "no_path")(lambda x: np.round(x))
+wrong("4.9", "raises")(
+    lambda x: x + tf.constant(np.round(x.numpy()) - x.numpy())
+)  # not inside tf.function
+wrong("4.9", "counterexample")(
+    lambda x: x + tf.stop_gradient(tf.cast(tf.cast(x, tf.int32), x.dtype) - x)
+)

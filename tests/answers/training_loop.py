@@ -242,6 +242,13 @@ def loss_first(model, optimizer, images, labels):
 wrong("5.3", "averages")(variant(mode_of_loss=True))
 
 
+@wrong("5.3", "late_loss")
+@step_maker
+def loss_of_the_new_weights(model, optimizer, images, labels):
+    mean_of_the_function(model, optimizer)(images, labels)
+    return CROSS_ENTROPY(labels, model(images, training=True))
+
+
 @wrong("5.3", "memory")
 @step_maker
 def by_hand(model, optimizer, images, labels):
@@ -651,3 +658,133 @@ def written_over(losses, window):
 @wrong("5.6", "counterexample")
 def pooled(losses, window):
     return np.array(with_pandas(losses, window))[None, :, None]
+
+
+# 5.7: six curves, six faults
+
+FAULTS = {1: "c", 2: "f", 3: "a", 4: "e", 5: "b", 6: "d"}
+right("5.7")(lambda: FAULTS)
+right("5.7")(lambda: dict(enumerate("cfaebd", 1)))
+wrong("5.7", "rates")(lambda: FAULTS | {3: "b", 5: "a"})
+wrong("5.7", "validation")(lambda: FAULTS | {1: "e", 4: "c"})
+wrong("5.7", "one")(lambda: FAULTS | {6: "f"})
+wrong("5.7", "several")(lambda: dict(enumerate("abcdef", 1)))
+wrong("5.7", "missing")(lambda: {1: "c"})
+
+
+# 5.8: who is taken for whom?
+
+
+@right("5.8")
+def counted_one_by_one(labels, predictions, classes):
+    counts = [[0] * classes for _ in range(classes)]
+    for label, prediction in zip(labels, predictions):
+        counts[label][prediction] += 1
+    return counts
+
+
+@right("5.8")
+def by_tensorflow(labels, predictions, classes):
+    return tf.math.confusion_matrix(labels, predictions, classes)
+
+
+@right("5.8")
+def by_products(labels, predictions, classes):
+    return np.eye(classes)[labels].T @ np.eye(classes)[predictions]
+
+
+wrong("5.8", "transposed")(lambda y, p, n: tf.math.confusion_matrix(p, y, n))
+wrong("5.8", "errors_only")(lambda y, p, n: by_products(y, p, n) * (1 - np.eye(n)))
+wrong("5.8", "shares")(lambda y, p, n: by_products(y, p, n) / len(y))
+wrong("5.8", "classes_seen")(lambda y, p, n: tf.math.confusion_matrix(y, p))
+wrong("5.8", "counterexample")(lambda y, p, n: np.diag(np.diag(by_products(y, p, n))))
+
+
+@wrong("5.8", "once")
+def added_at_once(labels, predictions, classes):
+    counts = np.zeros((classes, classes))
+    counts[labels, predictions] += 1
+    return counts
+
+
+# 5.9: when to stop
+
+
+@right("5.9")
+def counting(losses, patience):
+    best, best_epoch, waited = float("inf"), 0, 0
+    for epoch, loss in enumerate(losses, 1):
+        waited += 1
+        if loss < best:
+            best, best_epoch, waited = loss, epoch, 0
+        if waited == patience:
+            break
+    return epoch, best_epoch
+
+
+@right("5.9")
+def by_running_minimum(losses, patience):
+    for end in range(1, len(losses) + 1):
+        best = int(np.argmin(losses[:end])) + 1
+        if end - best >= patience:
+            break
+    return np.array([end, best])
+
+
+@wrong("5.9", "from_zero")
+def counted_from_zero(losses, patience):
+    end, best = counting(losses, patience)
+    return end - 1, best - 1
+
+
+@wrong("5.9", "last_loss")
+def against_the_last(losses, patience):
+    waited = 0
+    for i in range(1, len(losses)):
+        waited = 0 if losses[i] < losses[i - 1] else waited + 1
+        if waited == patience:
+            return i + 1, int(np.argmin(losses[: i + 1])) + 1
+    return len(losses), int(np.argmin(losses)) + 1
+
+
+wrong("5.9", "off_by_one")(lambda losses, patience: counting(losses, patience + 1))
+
+
+@wrong("5.9", "best_of_all")
+def best_of_the_whole_list(losses, patience):
+    return counting(losses, patience)[0], int(np.argmin(losses)) + 1
+
+
+@wrong("5.9", "ties")
+def equal_is_better(losses, patience):
+    best, best_epoch, waited = float("inf"), 0, 0
+    for epoch, loss in enumerate(losses, 1):
+        waited += 1
+        if loss <= best:
+            best, best_epoch, waited = loss, epoch, 0
+        if waited == patience:
+            break
+    return epoch, best_epoch
+
+
+wrong("5.9", "counterexample")(lambda losses, patience: (len(losses), int(np.argmin(losses)) + 1))
+wrong("5.9", "count")(lambda losses, patience: counting(losses, patience)[0])
+
+
+# 5.10: predict, with odds
+
+TRUE = {"a": True, "b": False, "c": True, "d": False, "e": True, "f": False}
+
+
+def with_odds(sure, **changed):
+    """Make a prediction: this sure, and right but for some."""
+    odds = {letter: sure if is_true else 1 - sure for letter, is_true in TRUE.items()}
+    return lambda: odds | changed
+
+
+right("5.10")(with_odds(1))
+right("5.10")(with_odds(0.8, d=0.7))
+wrong("5.10", "coin")(with_odds(0.5))
+wrong("5.10", "worse_than_coin")(with_odds(0.2))
+wrong("5.10", "not_enough")(with_odds(0.95, a=0.05, b=0.6))
+wrong("5.10", "no_return")(lambda: print(TRUE))
