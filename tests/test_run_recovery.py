@@ -282,6 +282,7 @@ def test_a_limit_that_ends_before_the_kernel_has_started_holds_too(here, capfd):
     assert "it took longer than --timeout 0.001" in error and "tried" not in error
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_limit_beyond_what_a_clock_can_count_is_none(here, capfd):
     """And what a run has started ends with it."""
     word = f"tapecourse-test-{os.getpid()}"
