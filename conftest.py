@@ -1,5 +1,6 @@
 """Shared by the tests: where things are, the chapters, the solutions, and how much is tried."""
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -36,6 +37,26 @@ def chapter(request) -> nbformat.NotebookNode:
 def executed(request) -> nbformat.NotebookNode:
     """Each notebook in turn that is committed executed: the chapters and the solutions."""
     return read(request.param)
+
+
+@pytest.fixture
+def light(monkeypatch) -> None:
+    """Let runs start no kernel, and sweeps no process, where the folder is what is tested."""
+    from helpers import execute_here
+    from sweeps import client_here
+
+    monkeypatch.setattr("tapecourse.tools.attempt.execute", execute_here)
+    monkeypatch.setattr("tapecourse.tools.sweep.local_client", client_here)
+
+
+@pytest.fixture(scope="session")
+def alembic_once():
+    """Let nbgrader ask alembic, a process of two seconds, for its first database and no other."""
+    from nbgrader import api
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "get_alembic_version", functools.cache(api.get_alembic_version))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,8 @@ def imports_of_everything() -> set[str]:
 
 def test_each_imported_package_is_declared():
     ours = {path.stem for folder in ("docs", "tests") for path in (ROOT / folder).rglob("*.py")}
-    own = {"tapecourse", "conftest", "answers", *ours, *sys.stdlib_module_names}
+    timed = {Requirement(line).name for line in PROJECT["optional-dependencies"]["bench"]}
+    own = {"tapecourse", "conftest", "answers", *ours, *timed, *sys.stdlib_module_names}
     declared = {canonicalize_name(requirement.name) for requirement in DIRECT}
     owners = packages_distributions()
     for module in sorted(imports_of_everything() - own):
