@@ -802,7 +802,7 @@ exercise(
     mistake(
         "several",
         "Several curves are matched wrongly.",
-        "For each: which way does it go, has it a period, and where is validation?",
+        "For each: which way does it go, does it jump, and where is validation?",
         seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) > 1,
     ),
     mistake(
