@@ -9,8 +9,10 @@ from sphinx.ext.autodoc.mock import MockFinder
 
 DOCS = Path(__file__).parent
 # What the modules of the API import and the site needn't load, since nothing is run.
-UNLOADED = """altair dask distributed IPython ipywidgets keras matplotlib mlxtend nbclient nbconvert
-nbdev nbgrader networkx pandas papermill psutil scipy sklearn sympy tensorflow tqdm""".split()
+UNLOADED = """
+altair dask distributed IPython ipywidgets keras matplotlib mlxtend nbclient nbconvert nbdev
+nbgrader networkx pandas papermill psutil scipy sklearn sympy tensorflow tqdm
+""".split()
 
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 sys.meta_path.insert(0, MockFinder(UNLOADED))

@@ -15,7 +15,6 @@ from urllib.parse import quote
 import nbformat
 import vl_convert
 from course_pages import mark_terms
-from docutils import nodes
 from sphinx.application import Sphinx
 
 VEGA = "application/vnd.vegalite.v5+json"
@@ -117,17 +116,16 @@ def bar_links(docname: str, pages: Collection[str], repository: str) -> dict[str
     return links
 
 
-def add_bar(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+def add_bar(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """Put a line of links below the title of a notebook."""
-    if docname.startswith(("notebooks/", "exercises/")):
-        links = bar_links(docname, app.env.found_docs, app.config.course_repository)
+    if page.startswith(("notebooks/", "exercises/")):
+        links = bar_links(page, app.env.found_docs, app.config.course_repository)
         items = "".join(
             f'<a href="{address}"{" download" * ("_sources" in address)}>{name}</a>'
             for name, address in links.items()
         )
         bar = f'<nav class="notebook-bar" aria-label="This notebook">{items}</nav>'
-        title = next(doctree.findall(nodes.title))
-        title.parent.insert(title.parent.index(title) + 1, nodes.raw("", bar, format="html"))
+        context["body"] = context["body"].replace("</h1>", f"</h1>\n{bar}", 1)
 
 
 def add_vega(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
@@ -160,7 +158,7 @@ def escape_bars(
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("course_repository", "", "html", str)
     app.connect("source-read", prepare)
-    app.connect("doctree-resolved", add_bar)
+    app.connect("html-page-context", add_bar)
     app.connect("html-page-context", add_vega)
     app.connect("build-finished", copy_mathjax)
     app.connect("autodoc-process-docstring", escape_bars)

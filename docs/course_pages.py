@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import nbformat
 from course_reader import SiteError, plain, read_chapters, sections, slug
-from docutils.nodes import make_id
 from sphinx.application import Sphinx
 
 BLOCK = re.compile(r"^```\{(chapter-map|parameters|terms)\}\n(.*?)^```$", re.M | re.DOTALL)
@@ -100,7 +99,7 @@ class Term(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        return f"term-{make_id(self.name)}"
+        return "term-" + re.sub(r"\W+", "-", plain(self.name)).strip("-").lower()
 
     def found_in(self, source: str) -> re.Match | None:
         """Find the phrase, wherever lines are broken."""

@@ -34,6 +34,8 @@ THEORY = [
     ("05_training_loop", "seed", [-1, 2**32, 0.0]),
     ("10_beyond_training", "epochs", [0, 101, 2.5]),
     ("10_beyond_training", "seed", [-1, 2**32, 0.0]),
+    ("07_loops_for_real_work", "gan_epochs", [0, 1001, "20"]),
+    ("07_loops_for_real_work", "seed", [-1, 2**32, None]),
     ("A_original_notebook", "seed", [-1, 2**32, None]),
 ]
 
@@ -69,6 +71,7 @@ def test_each_theory_parameter_is_checked(stem):
         ("dropout", 1.0, "dropout = 1.0: a number of at least 0 and below 1 is needed."),
         ("seed", -1, "seed = -1: an integer from 0 to 4294967295 is needed."),
         ("execution", "swift", "execution = 'swift': one of 'fast', 'graph', 'eager', 'xla'"),
+        ("resume", "maybe", "resume = 'maybe': one of 'yes', 'no' is needed."),
         ("run_dir", "file/below", "run_dir = 'file/below': this folder can't be written"),
         ("dataset", 5, "dataset = 5: a text in quotes is needed."),
         ("dataset", "mnist5k", "dataset = 'mnist5k': one of 'mnist_5k', 'mnist'"),

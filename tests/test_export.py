@@ -43,6 +43,7 @@ def test_what_is_stale_or_missing_is_named_and_nothing_else_is(course, monkeypat
         ("tape", "03_build_a_tape.ipynb #reverse-sweep"),
         ("gradients", "04_gradient_tape.ipynb #explain-gradients"),
         ("training", "05_training_loop.ipynb #trainer"),
+        ("loops_for_real_work", "07_loops_for_real_work.ipynb #train-resumably"),
         ("original", "A_original_notebook.ipynb #network"),
     ],
 )

@@ -68,7 +68,7 @@ def solve(exercises, solutions, *numbers):
 
 
 def make_hostile(notebook):
-    """Turn a solved notebook of chapter 01 into one that does its worst, and keeps 1.5 and 1.6."""
+    """Turn a solved notebook of chapter 01 into one that does its worst, and keeps 1.5 to 1.8."""
     cells = by_id(notebook)
     cells["answer-1-1"].source = "import os\n\nos._exit(1)"
     cells["answer-1-2"].source = (
@@ -85,8 +85,9 @@ def make_hostile(notebook):
         f"\n\nright = {last}\n\n\ndef {last}(*arguments):\n"
         "    __import__('logging').warning('a line on stderr')\n    return right(*arguments)"
     )
-    scratch = nbformat.v4.new_code_cell("check = lambda number: 100\nexit()")
+    scratch = nbformat.v4.new_code_cell("check = lambda number: 100")
     notebook.cells.insert(notebook.cells.index(cells["answer-1-6"]), scratch)
+    notebook.cells.append(nbformat.v4.new_code_cell("exit()"))
     return notebook
 
 
@@ -214,8 +215,8 @@ def test_full_marks_with_the_solutions(graded, chapter):
 
 def test_a_hostile_answer_loses_its_own_points_only(graded):
     out, grades, _ = graded
-    assert grades.loc["hostile_111", HOSTILE].score == str(2 + 3)  # of 1.5 and 1.6
-    assert grades.loc["hostile_111", HOSTILE].max_score == "11"
+    assert grades.loc["hostile_111", HOSTILE].score == str(2 + 3 + 2 + 2)  # of 1.5 to 1.8
+    assert grades.loc["hostile_111", HOSTILE].max_score == "15"
     cells = by_id(executed(out, "hostile_111", HOSTILE))
     assert cells["answer-1-1"].outputs[0].evalue == "The kernel died in this cell."
     assert "could not be interrupted" in cells["check-1-2"].outputs[0].evalue
@@ -260,7 +261,9 @@ def test_a_log_line_costs_no_points():
 def test_feedback_shows_the_hint(graded):
     out, _, _ = graded
     page = out / "feedback" / "hostile_111" / f"{HOSTILE}.html"
-    assert "the best step can" in page.read_text()
+    text = page.read_text()
+    assert "your step is nearly the same" in text  # the fact, and the question after it
+    assert "How does the best step depend on" in text
 
 
 def test_each_graded_submission_has_a_page(graded):
@@ -309,4 +312,4 @@ def test_nbgraders_own_commands_grade_in_the_same_way(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     with Gradebook(f"sqlite:///{tmp_path}/runs/nbgrader/gradebook.db", "tapecourse") as gradebook:
-        assert gradebook.find_submission(HOSTILE, "gaps").score == 11 - 1
+        assert gradebook.find_submission(HOSTILE, "gaps").score == 15 - 1

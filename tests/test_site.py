@@ -24,8 +24,8 @@ import course_reader
 
 EXERCISES = sorted((ROOT / "exercises").glob("*/*.ipynb"))
 FORMULAS_DONE = "async () => { await window.MathJax?.startup?.promise }"
-# Formulas and coloured code are thousands of elements: they are taken out before axe looks, but for
-# the code of one page, whose colours are those of all.
+# Formulas and coloured code are thousands of elements. They are taken out before axe looks; but
+# not the code of two pages, whose colours are those of all.
 CLEAR = """keep => {
   document.querySelectorAll("mjx-container").forEach(each => each.replaceChildren());
   const code = keep ? "none" : ".highlight pre, .sig-name, .sig-param, .sig-return";

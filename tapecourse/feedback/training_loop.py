@@ -58,7 +58,7 @@ exercise(
         lambda losses, sizes: np.dot(losses, sizes) / len(sizes),
     ),
     cases=lambda random: (
-        [(np.array([1.0, 4.0]), np.array([64, 32]))]
+        [(np.array([1.0, 4.0]), np.array([64, 32])), (np.array([-1.0, 0.5]), np.array([3, 1]))]
         + [
             (random.uniform(-1, 3, n).astype(kind), random.integers(1, 100, n))
             for n, kind in [(1, "float64"), (3, "float64"), (5, "float32"), (8, "float64")]
@@ -759,7 +759,7 @@ exercise(
         moving(half, half, np.median),
     ),
     cases=lambda random: (
-        [(np.array([3.0, 0.0, 0.0, 6.0]), 3)]
+        [(np.array([3.0, 0.0, 0.0, 6.0]), 3), (np.array([-3.0, -1.0, 2.0]), 3)]
         + [
             (random.uniform(-2, 5, n).astype(kind), window)
             for n, window, kind in [
@@ -802,7 +802,7 @@ exercise(
     mistake(
         "several",
         "Several curves are matched wrongly.",
-        "For each: which way does it go, has it a period, and where is validation?",
+        "For each: which way does it go, does it jump, and where is validation?",
         seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) > 1,
     ),
     mistake(
@@ -963,6 +963,8 @@ exercise(
         ([3.0, 1.0, 1.0, 1.0, 0.5], 2),
         ([3.0, 1.0, 2.0, 1.5, 1.2, 0.9], 3),
         ([1.0, 2.0, 3.0], 1),
+        ([1.0, 1.0, 2.0], 5),
+        ([2.0], 3),
         ([3.0, 2.0, 1.0], 2),
         *[([round(float(x), 2) for x in random.uniform(0, 3, 9)], k) for k in (1, 2, 3, 4)],
     ],

@@ -88,7 +88,7 @@ def draw_lines(table: pd.DataFrame, **labels: Any) -> Axes:
     labels
         What `Axes.set` takes: title, xlabel, yscale, ...
     """
-    _, ax = plt.subplots(figsize=(5, 2.4))
+    _, ax = plt.subplots(figsize=(4.8, 2.2))
     draw_columns(ax, table, **labels)
     ax.legend()
     return ax

@@ -94,5 +94,5 @@ def draw_bars(values: pd.Series, title: str, xlabel: str, limit: float | None = 
     ax.margins(x=0.12)
     if limit is not None:
         ax.axvline(limit, color="C1", ls="--", label=f"limit: {shown(limit)}")
-        ax.legend(loc="upper right")
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1))  # above the bars
     return figure
