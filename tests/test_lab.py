@@ -292,7 +292,8 @@ def test_a_wrong_answer_gets_its_hint(page, url, course):
     run_all(page)
     cells = code_after_the_run(page, course / EXERCISE)
     assert_no_red_box(page, cells)
-    expect(shown(page).get_by_text("Not yet: Right, but in the wrong order")).to_be_visible()
+    hint = "Not yet: Both are right, but in the wrong order: first ∂f/∂x, then ∂f/∂y."
+    expect(shown(page).get_by_text(hint)).to_be_visible()
 
 
 def test_training_shows_its_bar_and_removes_it(page, url, course):
