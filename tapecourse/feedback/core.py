@@ -51,6 +51,9 @@ MODULES = {
     "3": "build_a_tape",
     "4": "gradient_tape",
     "5": "training_loop",
+    "8": "scale_out",
+    "9": "compare_runs",
+    "10": "beyond_training",
 }
 
 
@@ -119,7 +122,7 @@ def exercise(
 
 
 def exercises_of(chapter: str) -> list[Exercise]:
-    """Return the exercises of a chapter, "1" to "5", in their order.
+    """Return the exercises of a chapter, such as "5", in their order.
 
     Raises
     ------
