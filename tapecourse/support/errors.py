@@ -1,6 +1,7 @@
 """Errors whose message says all: a notebook shows it without a traceback."""
 
 __all__ = [
+    "CheckpointError",
     "ClearError",
     "GradientError",
     "GraphError",
@@ -37,6 +38,10 @@ class TapeError(ClearError):
 
 class GradientError(ClearError):
     """A gradient can't be computed as asked. Chapter 04."""
+
+
+class CheckpointError(ClearError):
+    """A checkpoint is broken, or belongs to another run. Chapter 07."""
 
 
 class LossNotFinite(ClearError):

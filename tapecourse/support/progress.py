@@ -15,7 +15,14 @@ from tqdm import tqdm
 
 from tapecourse.support.errors import LossNotFinite
 
-__all__ = ["epoch_line", "progress_bar", "show_results", "stop_unless_finite"]
+__all__ = [
+    "epoch_line",
+    "progress_bar",
+    "show_results",
+    "stop_unless_finite",
+    "threads",
+    "versions",
+]
 
 
 def progress_bar(images: int) -> tqdm:
@@ -92,15 +99,24 @@ def show_results(
     folder : str
         Where to write them as well, into ``metrics.json``; empty to write nothing.
     """
-    packages = ("tensorflow", "keras", "numpy")
     results = {
         "parameters": dict(parameters),
         "metrics": dict(metrics),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
+        "versions": {"python": platform.python_version()} | versions(),
         "device": device,
-        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1),
+        "threads": threads(),
     }
     text = json.dumps(results, indent=2)
     if folder:
         Path(folder, "metrics.json").write_text(f"{text}\n")
     display({"application/json": results, "text/plain": text}, raw=True)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    return {package: version(package) for package in ("tensorflow", "keras", "numpy")}
+
+
+def threads() -> int:
+    """Return how many threads an operation of TensorFlow may use."""
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1)

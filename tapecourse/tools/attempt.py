@@ -1,5 +1,7 @@
 """One attempt at a run: what a single run does, and each worker of a sweep."""
 
+import os
+import shutil
 import threading
 import time
 import uuid
@@ -13,10 +15,11 @@ from tapecourse.tools.execute import KernelDied, Refused, execute
 from tapecourse.tools.folder import read_json
 from tapecourse.tools.parameters import RUN_DIR, Value, known_parameters
 
-__all__ = ["TRIES", "attempt", "first_line", "without_record"]
+__all__ = ["CHECKPOINT", "TRIES", "attempt", "first_line", "without_record"]
 
 ONE_AT_A_TIME = threading.Lock()  # in a worker with several threads; see execute
 TRIES = 3  # of a run whose kernel or worker dies
+CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"  # with which a later attempt goes on
 
 
 def attempt(notebook: str, folder: str, parameters: dict[str, Value], **settings: Any) -> dict:
@@ -56,6 +59,7 @@ def one_try(notebook: str, made: Path, parameters: dict[str, Value], settings: d
     metrics, problem = {}, None
     try:
         made.mkdir()
+        take_over(made)
         executed = execute(Path(notebook), made / Path(notebook).name, inputs, **settings)
         metrics = read_metrics(made, executed)
     except Exception as error:
@@ -70,6 +74,19 @@ def one_try(notebook: str, made: Path, parameters: dict[str, Value], settings: d
         "refused": isinstance(problem, Refused),
         "kernel_died": isinstance(problem, KernelDied),
     }
+
+
+def take_over(made: Path) -> None:
+    """Copy the newest checkpoint that an attempt at the same run left: this one goes on from it.
+
+    The history, which only grows, is copied after it: that attempt may be a lost worker's, and
+    still run. The checkpoint gets its name last: this one may be killed, too.
+    """
+    found = sorted(made.parent.glob(f"*/{CHECKPOINT}"), key=lambda path: path.stat().st_mtime)
+    if found:
+        part = shutil.copy2(found[-1], made / "part")
+        shutil.copy2(found[-1].with_name(HISTORY), made / HISTORY)
+        os.replace(part, made / CHECKPOINT)
 
 
 def in_a_line(problem: Exception | None) -> str:

@@ -185,7 +185,7 @@ class EpochLines(io.TextIOBase):
 
     def write(self, text: str) -> int:
         for line in text.splitlines():
-            if re.match(r"epoch \d+/\d+:", line):
+            if re.match(r"epoch \d+/\d+:|resuming at step ", line):
                 tqdm.write(printable(line))
         return len(text)
 

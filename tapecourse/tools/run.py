@@ -7,21 +7,24 @@ long traceback. Here both are one clear message. `make train` is this.
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from tapecourse.support.errors import InputError, printable
 from tapecourse.support.parameters import make_folder
-from tapecourse.tools.attempt import attempt, without_record
+from tapecourse.tools.attempt import CHECKPOINT, attempt, without_record
 from tapecourse.tools.execute import Refused, RunFailed, end_processes
 from tapecourse.tools.folder import (
     UNFINISHED,
+    as_text,
     clear_earlier,
     clear_write_errors,
     find_folder,
     flatten,
     keep,
+    read_json,
 )
 from tapecourse.tools.interrupts import interrupts
 from tapecourse.tools.origin import origin_of
@@ -103,10 +106,10 @@ def locked_run(
     """Do a run as the only one for its place, and return its record."""
     end_processes(work)  # what a killed run left
     clear_earlier(work / "earlier", place)
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(exist_ok=True)
     grid = {name: [value] for name, value in parameters.items()}
     origin = {"origin": origin_of(notebook, grid, threads)}
+    begun = work.with_name(f"{place.name}.begun")
+    clear_unless_same(work, begun, failed_place(place), {"parameters": parameters} | origin)
     try:
         settings = {"cwd": os.getcwd(), "threads": threads, "timeout": timeout}
         record = attempt(notebook, str(work), parameters, **settings, show_progress=True)
@@ -121,10 +124,29 @@ def locked_run(
     finally:
         clear_earlier(work / "earlier", place)
         shutil.rmtree(work, ignore_errors=True)
+        begun.unlink(missing_ok=True)
     if record["status"] == "failed":
         problem = f"{record['error']}\nThe notebook up to there is in {failed_place(place)}"
         raise RunFailed(problem)
     return record
+
+
+def clear_unless_same(work: Path, begun: Path, failed: Path, ours: dict) -> None:
+    """Clear what earlier attempts left, but for those at the very same run: it goes on from them.
+
+    A killed one left its folder in `work`, and what it was in `begun`; one that failed or was
+    interrupted is in `failed`.
+    """
+    text = as_text(ours)
+    if not (begun.is_file() and begun.read_text(encoding="utf-8") == text):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(exist_ok=True)
+        begun.write_text(text, encoding="utf-8")
+    with suppress(OSError, ValueError):  # there is none, or it is broken
+        record = read_json((failed / "run.json").read_text(encoding="utf-8"), {"origin": dict})
+        same = {name: record.get(name) for name in ours} == ours
+        if same and (failed / CHECKPOINT).exists():
+            os.rename(failed, work / "failed")
 
 
 def keep_whole(place: Path, record: dict) -> dict:
