@@ -34,6 +34,9 @@ THEORY = [
     ("05_training_loop", "batch_size", [0, 4001, "64"]),
     ("05_training_loop", "learning_rate", [0, 1.1, NAN]),
     ("05_training_loop", "seed", [-1, 2**32, 0.0]),
+    ("08_scale_out", "batch_size", [15, 161, 64.0]),
+    ("08_scale_out", "learning_rate", [0, 1.1, NAN]),
+    ("08_scale_out", "seed", [-1, 2**32, "0"]),
     ("A_original_notebook", "seed", [-1, 2**32, None]),
 ]
 

@@ -36,6 +36,7 @@ def test_what_is_stale_or_missing_is_named_and_nothing_else_is(course):
         ("tape", "03_build_a_tape.ipynb #reverse-sweep"),
         ("gradients", "04_gradient_tape.ipynb #explain-gradients"),
         ("training", "05_training_loop.ipynb #trainer"),
+        ("scale_out", "08_scale_out.ipynb #make-step"),
         ("original", "A_original_notebook.ipynb #network"),
     ],
 )

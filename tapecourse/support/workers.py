@@ -6,14 +6,15 @@ that another program holds, for a worker that stands still. So each worker begin
     python -m tapecourse.support.workers MODULE ARGUMENT ...
 
 It checks TF_CONFIG, takes its port, and meets the other workers, all in a stated time and before
-TensorFlow is loaded; then it runs the module. `start_workers` starts the workers of one machine,
-hears what they say, and ends them all when one has ended badly, or none says anything any more.
+TensorFlow is loaded; then it calls the module's ``main(arguments)``. `start_workers` starts the
+workers of one machine, hears what they say, and ends them all when one has ended badly, or none
+says anything any more.
 """
 
 import json
 import os
 import queue
-import runpy
+import re
 import signal
 import socket
 import subprocess
@@ -22,7 +23,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from typing import IO, NamedTuple
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import product
+from typing import IO
 
 from tapecourse.support.errors import ClearError, InputError, printable
 
@@ -40,15 +44,20 @@ MEET_WITHIN = 60.0  # seconds that the first worker waits for the last
 PATIENCE = 120.0  # seconds in which at least one worker must say something
 GRACE = 20.0  # seconds in which the others may end by themselves once one has ended badly
 LONGEST_GREETING = 10_000  # bytes
+STARTED = "TAPECOURSE_WORKER"  # in the environment of one that `start_workers` started
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-EXAMPLE = '{"cluster": {"worker": ["one:2222", "two:2222"]}, "task": {"type": "worker", "index": 0}}'
+ERROR = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Failed)): (?:{{.*?}} )?")
+EXAMPLE = (
+    '{"cluster": {"worker": ["one:2222", "two:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
 
 
 class WorkersFailed(ClearError):
     """A worker ended badly, never came, or stood still; the others were ended."""
 
 
-class Cluster(NamedTuple):
+@dataclass(frozen=True)
+class Cluster:
     """The addresses, HOST:PORT, of all workers, and which of them this one is."""
 
     addresses: tuple[str, ...]
@@ -224,9 +233,9 @@ def call_first(cluster: Cluster, deadline: float, within: float) -> None:
 class Workers:
     """Workers that run; leaving the ``with`` block ends them."""
 
-    def __init__(self, commands: Sequence[Sequence[str]], environments: Sequence[Mapping]):
+    def __init__(self, command: Sequence[str], environments: Sequence[Mapping[str, str]]):
         self.ended: dict[int, int] = {}
-        self.words: list[list[str]] = [[] for _ in commands]  # what each said on stderr
+        self.words: list[list[str]] = [[] for _ in environments]  # what each said on stderr
         self.heard: queue.Queue[tuple[int, str | None]] = queue.Queue()
         self.processes = [
             subprocess.Popen(
@@ -236,9 +245,9 @@ class Workers:
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                env=dict(environment),
+                env=environment,
             )
-            for command, environment in zip(commands, environments)
+            for environment in environments
         ]
         self.readers = [
             threading.Thread(target=self._read, args=[index, process.stdout], daemon=True)
@@ -351,35 +360,44 @@ def last_words(lines: Sequence[str]) -> str:
     ----------
     lines : sequence of str
     """
-    errors = [line for line in lines if ": " in line and line.split(": ")[0].isidentifier()]
-    told = errors or [line for line in lines if line.strip()] or ["it wrote no message."]
-    return printable(told[-1])[:500]
+    errors = [line for line in lines if ERROR.match(line)]
+    told = errors or [line for line in lines if line.strip()] or ["it wrote no message"]
+    return printable(ERROR.sub(r"\1: ", told[-1]))[:500]
 
 
 def start_workers(
-    module: str, *arguments: object, processes: int = 2, threads: int = 1
+    module: str,
+    *arguments: object,
+    processes: int = 1,
+    cluster: Cluster | None = None,
+    threads: int = 1,
 ) -> Workers:
-    """Start workers on this machine, on ports that are free; each runs a module.
+    """Start workers on this machine; each calls a module's ``main``.
 
     Parameters
     ----------
     module : str
         Such as ``"tapecourse.scale_out"``.
     arguments
-        The words behind it.
+        The words that it gets.
     processes : int
+        How many; of several, each gets a port that is free.
+    cluster : Cluster, optional
+        Start only this one worker, whose others are started elsewhere.
     threads : int
         How many threads TensorFlow may use in each.
     """
-    addresses = tuple(free_addresses(processes))
-    clusters = [Cluster(addresses, index) for index in range(processes)]
     command = [sys.executable, "-m", __name__, module, *map(str, arguments)]
-    environment = dict(os.environ) | dict.fromkeys(THREADS, str(threads))
-    environment |= {"CUDA_VISIBLE_DEVICES": "-1", "TAPECOURSE_STDIN": "1"}  # one GPU is no two
-    return Workers(
-        [command] * processes,
-        [environment | {"TF_CONFIG": cluster.tf_config()} for cluster in clusters],
-    )
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    environment |= dict.fromkeys(THREADS, str(threads))
+    environment |= {STARTED: "1", "PYTHONUNBUFFERED": "1"}  # each line is heard when it is said
+    clusters = [cluster] if cluster else []
+    if processes > 1:
+        addresses = tuple(free_addresses(processes))
+        clusters = [Cluster(addresses, index) for index in range(processes)]
+        environment["CUDA_VISIBLE_DEVICES"] = "-1"  # they would all take the same GPU
+    configs = [{"TF_CONFIG": each.tf_config()} for each in clusters] or [{}]
+    return Workers(command, [environment | config for config in configs])
 
 
 # --- a worker, from inside
@@ -389,10 +407,50 @@ def end_with_starter() -> None:
     """End this process as soon as the one that started it has ended, however that ended."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # not sys.stdin, whose lock Python wants at its end
+            pass
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def slurm_cluster() -> Cluster:
+    """Return this worker's place in a step of Slurm, which starts one for each of its tasks.
+
+    TensorFlow's SlurmClusterResolver does the same; but it sorts the machines by name, node10
+    before node9, while Slurm numbers the tasks in the order of its list.
+    """
+    first_port = 20_000 + int(os.environ.get("SLURM_JOB_ID", 0)) % 20_000  # each job its own
+    counts = []
+    for count, times in re.findall(
+        r"(\d+)(?:\(x(\d+)\))?", os.environ["SLURM_STEP_TASKS_PER_NODE"]
+    ):
+        counts += [int(count)] * int(times or 1)
+    hosts = zip(expand_hosts(os.environ["SLURM_STEP_NODELIST"]), counts, strict=True)
+    addresses = [f"{host}:{first_port + task}" for host, count in hosts for task in range(count)]
+    return Cluster(tuple(addresses), int(os.environ["SLURM_PROCID"]))
+
+
+def expand_hosts(text: str) -> list[str]:
+    """Write out Slurm's short form of a list of machines.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``"login1,node[07-10,12]"``.
+    """
+    hosts = []
+    for word in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text):
+        pieces = [[piece] for piece in re.split(r"\[([^\]]*)\]", word)]
+        for place in range(1, len(pieces), 2):  # what stood in brackets
+            ranges = [each.partition("-") for each in pieces[place][0].split(",")]
+            pieces[place] = [
+                f"{number:0{len(first)}}"
+                for first, _, last in ranges
+                for number in range(int(first), int(last or first) + 1)
+            ]
+        hosts += map("".join, product(*pieces))
+    return hosts
 
 
 def main(module: str, *arguments: str) -> None:
@@ -403,12 +461,17 @@ def main(module: str, *arguments: str) -> None:
     module : str
     arguments : str
     """
-    if "TAPECOURSE_STDIN" in os.environ:
+    if STARTED in os.environ:
         end_with_starter()
+    cluster = None
     if "TF_CONFIG" in os.environ:
-        meet(read_cluster(os.environ["TF_CONFIG"]))
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+        cluster = read_cluster(os.environ["TF_CONFIG"])
+    elif int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        cluster = slurm_cluster()
+        os.environ["TF_CONFIG"] = cluster.tf_config()
+    if cluster:
+        meet(cluster)
+    import_module(module).main(arguments)
 
 
 if __name__ == "__main__":
