@@ -306,6 +306,9 @@ def test_the_last_words_are_the_error():
         "\t [[x]]",
     ]
     assert last_words(log) == "UnavailableError: gone"
+    graph = ["a.b.UnavailableError: Graph execution error:", "", "Detected at node x defined at:"]
+    graph += ["<stack traces unavailable>", "Collective ops is aborted by: y", "\t [[x]]"]
+    assert last_words(graph) == "UnavailableError: Collective ops is aborted by: y"
     assert last_words(log[:1]) == log[0]
     assert last_words([]) == "it wrote no message"
 

@@ -47,6 +47,7 @@ LONGEST_GREETING = 10_000  # bytes
 STARTED = "TAPECOURSE_WORKER"  # in the environment of one that `start_workers` started
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 ERROR = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Failed)): (?:{{.*?}} )?")
+IN_A_GRAPH = "Graph execution error:"
 EXAMPLE = (
     '{"cluster": {"worker": ["one:2222", "two:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
@@ -360,9 +361,16 @@ def last_words(lines: Sequence[str]) -> str:
     ----------
     lines : sequence of str
     """
-    errors = [line for line in lines if ERROR.match(line)]
-    told = errors or [line for line in lines if line.strip()] or ["it wrote no message"]
-    return printable(ERROR.sub(r"\1: ", told[-1]))[:500]
+    errors = [number for number, line in enumerate(lines) if ERROR.match(line)]
+    if not errors:
+        told = [line for line in lines if line.strip()]
+        return printable(told[-1] if told else "it wrote no message")[:500]
+    words = ERROR.sub(r"\1: ", lines[errors[-1]])
+    if words.endswith(IN_A_GRAPH):  # what happened comes below, and where it did
+        rest = [line for line in lines[errors[-1] + 1 :] if line.strip()]
+        told = [line for line in rest if not line.startswith((" ", "\t", "Detected at", "<stack"))]
+        words = words.removesuffix(IN_A_GRAPH) + "".join(told[:1])
+    return printable(words)[:500]
 
 
 def start_workers(
