@@ -7,10 +7,10 @@ INSTALLED := $(VENV)/.installed
 TRAINING_RUN := notebooks/B_training_run.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help train sweep test lab export exercises bench lock
+.PHONY: help train sweep test lab site site-open export exercises bench lock
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: $(INSTALLED)  ## train the CNN of chapter 05, and report it, in runs/train; ARGS="-p epochs 3" sets parameters
 	@$(PY) -m tapecourse run $(TRAINING_RUN) --out runs/train $(ARGS)
@@ -23,6 +23,12 @@ test: $(INSTALLED)  ## prove that everything works: every notebook cell and ever
 
 lab: $(INSTALLED)  ## open the course in JupyterLab
 	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/01_differentiation.ipynb $(ARGS)
+
+site: $(INSTALLED)  ## build the course as a site, from the notebooks as they are, in runs/site
+	@$(PY) docs/build.py
+
+site-open: site  ## build the site, and serve it: prints its address; ARGS="9000" names another port
+	@$(PY) -m http.server --bind 127.0.0.1 --directory runs/site $(ARGS)
 
 export: $(INSTALLED)  ## write all that is derived from notebooks: modules, exercises, README's figure
 	@$(PY) -m tapecourse export

@@ -1,6 +1,8 @@
 """Shared by the tests: where things are, the chapters, the solutions, and how much is tried."""
 
+import functools
 import os
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -35,3 +37,39 @@ def chapter(request) -> nbformat.NotebookNode:
 def executed(request) -> nbformat.NotebookNode:
     """Each notebook in turn that is committed executed: the chapters and the solutions."""
     return read(request.param)
+
+
+@pytest.fixture
+def light(monkeypatch) -> None:
+    """Let runs start no kernel, and sweeps no process, where the folder is what is tested."""
+    from helpers import execute_here
+    from sweeps import client_here
+
+    monkeypatch.setattr("tapecourse.tools.attempt.execute", execute_here)
+    monkeypatch.setattr("tapecourse.tools.sweep.local_client", client_here)
+
+
+@pytest.fixture(scope="session")
+def alembic_once():
+    """Let nbgrader ask alembic, a process of two seconds, for its first database and no other."""
+    from nbgrader import api
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "get_alembic_version", functools.cache(api.get_alembic_version))
+        yield
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser of this system; without one its tests are skipped, in CI they fail."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        reason = f"No browser to test in: install one of {', '.join(names)}."
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()

@@ -3,27 +3,31 @@
 # ruff: noqa: E402, E501, F401
 
 # %% auto #0
-__all__ = ['SAVE_EVERY', 'CHECKPOINT', 'HISTORY', 'save_checkpoint', 'load_checkpoint', 'state_of', 'reopen_history', 'as_number',
-           'begin_or_resume', 'end_epoch', 'train_resumably']
+__all__ = ['CHECKPOINT', 'HISTORY', 'SAVE_SECONDS', 'save_checkpoint', 'load_checkpoint', 'state_of', 'reopen_history',
+           'begin_or_resume', 'train_epoch_in_chunks', 'Saver', 'train_resumably', 'accumulated_gradients',
+           'gan_losses', 'make_gan_step', 'check_gradients', 'check_loss', 'diagnose']
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #export-imports
-import csv
 import json
 import os
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 import tensorflow as tf
 import keras
+from .gradients import why_none
 from .support.errors import CheckpointError
-from .support.progress import epoch_line, progress_bar
-from .training import History, Trainer, train_epoch
+from .support.files import read_rows
+from .support.progress import check_same_run
+from .support.step_watch import Seen, examine, judge, key, named, norms_of, not_zero
+from .training import READ_EVERY, History, Trainer, train, train_epoch
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #save-checkpoint
 def save_checkpoint(path: str | Path, variables: Sequence, **notes: Any) -> None:
@@ -58,9 +62,6 @@ def load_checkpoint(path: str | Path, variables: Sequence) -> dict[str, Any]:
     return notes
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #state-of
-SAVE_EVERY = 200  # steps
-
-
 def state_of(trainer: Trainer) -> list:
     """Return all variables that decide how the training goes on."""
     means = trainer.train_means
@@ -68,86 +69,171 @@ def state_of(trainer: Trainer) -> list:
     return [*trainer.model.variables, *trainer.optimizer.variables, *sums]
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #reopen-history
-def reopen_history(path: str | Path, size: int, images_per_epoch: int) -> History:
+def reopen_history(path: Path, size: int, images_per_epoch: int) -> History:
     """Cut a history's file to the bytes that it had at a checkpoint, and go on with it."""
-    if not Path(path).exists() or Path(path).stat().st_size < size:
+    if not path.exists() or path.stat().st_size < size:
         raise CheckpointError(f"{path} is shorter than at the checkpoint. Delete the checkpoint.")
     os.truncate(path, size)
     history = History(images_per_epoch)
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            kind, filled = row.pop("kind"), {name: text for name, text in row.items() if text}
-            numbers = {name: as_number(text) for name, text in filled.items()}
-            history.rows.append({"kind": kind} | numbers)
+    history.path, history.rows = path, read_rows(path)
     history.steps_done = len(history.table("step"))
     history.images_seen = int(history.table("step").batch_size.sum())
-    history.path = path
     return history
-
-
-def as_number(text: str) -> int | float:
-    return int(text) if text.isdigit() else float(text)
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #begin-or-resume
 CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"  # in the folder of a run
 
 
-def begin_or_resume(trainer: Trainer, images: int, folder: str, run: dict) -> tuple[History, dict]:
-    """Return the history, and what is done: nothing, or as much as at the folder's checkpoint.
-
-    Raise CheckpointError if the checkpoint is broken or of a run with other parameters.
-    """
-    path, nothing = Path(folder, CHECKPOINT), {"epochs": 0, "batches": 0, "seconds": 0.0}
+def begin_or_resume(trainer: Trainer, images: int, folder: str, run: dict) -> History:
+    """Return a run's history: empty, or as it was at the folder's checkpoint."""
+    path = Path(folder, CHECKPOINT)
     if not (folder and path.exists()):
-        return History(images, Path(folder, HISTORY) if folder else None), nothing
+        return History(images, Path(folder, HISTORY) if folder else None)
     notes = load_checkpoint(path, state_of(trainer))
-    for name, value in run.items():
-        theirs = notes["run"].get(name)
-        if theirs != value:
-            problem = f"{path} is of a run with {name} = {theirs!r}, and this one has {value!r}."
-            raise CheckpointError(f"{problem} Give the same, or start anew, with resume = 'no'.")
-    return reopen_history(Path(folder, HISTORY), notes["history_bytes"], images), notes["done"]
+    check_same_run(path, notes["run"], run)
+    return reopen_history(Path(folder, HISTORY), notes["bytes"], images)
 
-# %% ../notebooks/07_loops_for_real_work.ipynb #end-epoch
-def end_epoch(trainer: Trainer, validation: tuple, history: History, seconds: float) -> None:
-    """Write down the means of an epoch, and evaluate."""
-    train_loss, train_accuracy = trainer.train_means.read()
-    val_loss, val_accuracy = trainer.evaluate(*validation)
-    history.end_epoch(
-        train_loss=train_loss, train_accuracy=train_accuracy,
-        val_loss=val_loss, val_accuracy=val_accuracy, seconds=seconds,
-    )
+# %% ../notebooks/07_loops_for_real_work.ipynb #train-epoch-in-chunks
+def train_epoch_in_chunks(
+    trainer: Trainer, batches: tf.data.Dataset, history: History, bar: tqdm, after_chunk: Callable
+) -> None:
+    """Train once on each batch, but for those that the history has; call back every 50 steps."""
+    done = history.steps_done % len(batches)
+    rest = islice(batches, done, None)
+    for _ in range(done, len(batches), READ_EVERY):
+        train_epoch(trainer, islice(rest, READ_EVERY), history, bar)
+        after_chunk()
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #saver
+SAVE_SECONDS = 10.0  # at least, between two checkpoints in an epoch
+
+
+class Saver:
+    """Writes the checkpoint of a run into its folder, if it has one."""
+
+    def __init__(self, trainer: Trainer, history: History, folder: str, run: dict):
+        self.trainer, self.history, self.folder, self.run = trainer, history, folder, run
+
+    def save(self) -> None:
+        self.saved = time.perf_counter()
+        if self.folder:
+            notes = {"run": self.run, "bytes": os.path.getsize(self.history.path)}
+            save_checkpoint(Path(self.folder, CHECKPOINT), state_of(self.trainer), **notes)
+
+    def after_chunk(self) -> None:
+        """Save from time to time within an epoch."""
+        late = time.perf_counter() - self.saved >= SAVE_SECONDS
+        if late and self.history.images_seen % self.history.images_per_epoch:
+            self.save()
 
 # %% ../notebooks/07_loops_for_real_work.ipynb #train-resumably
 def train_resumably(
-    trainer: Trainer, batches: tf.data.Dataset, epochs: int, validation: tuple,
-    images: int, folder: str = "", run: dict | None = None, save_every: int = SAVE_EVERY,
+    trainer: Trainer, batches: tf.data.Dataset, epochs: int, validation: tuple, images: int,
+    folder: str = "", run: dict | None = None, train_epoch: Callable = train_epoch_in_chunks,
 ) -> History:
     """Train on so many images an epoch, from the start, or from the checkpoint in a folder."""
-    run = run or {}
-    history, done = begin_or_resume(trainer, images, folder, run)
+    history = begin_or_resume(trainer, images, folder, run or {})
     if history.rows:
         print(f"resuming at step {history.steps_done:,} of {epochs * len(batches):,}")
-
-    def save():
-        if folder:
-            notes = dict(run=run, done=done, history_bytes=os.path.getsize(history.path))
-            save_checkpoint(Path(folder, CHECKPOINT), state_of(trainer), **notes)
-
-    for _ in range(done["epochs"]):
+    for _ in range(history.steps_done // len(batches)):
         iter(batches)  # draws the order of an epoch that is done
-    with progress_bar(epochs * images) as bar:
-        bar.update(history.images_seen)
-        while done["epochs"] < epochs:
-            rest = islice(batches, done["batches"], None)
-            while done["batches"] < len(batches):
-                start = time.perf_counter()
-                train_epoch(trainer, islice(rest, save_every), history, bar)
-                done["seconds"] += time.perf_counter() - start
-                done["batches"] = min(done["batches"] + save_every, len(batches))
-                save()
-            end_epoch(trainer, validation, history, done["seconds"])
-            bar.write(epoch_line(history.rows[-1], epochs))
-            done = {"epochs": done["epochs"] + 1, "batches": 0, "seconds": 0.0}
-            save()
+    saver = Saver(trainer, history, folder, run or {})
+
+    def saving_epoch(*given):
+        saver.save()
+        train_epoch(*given, saver.after_chunk)
+
+    train(trainer, batches, epochs, validation, history, saving_epoch)
+    saver.save()
     return history
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #accumulated-gradients
+def accumulated_gradients(
+    model: keras.Model, loss_function: Callable, images: tf.Tensor, labels: tf.Tensor, parts: int
+) -> list[tf.Tensor]:
+    """Return the gradients of a batch's mean loss, computed in equal parts, one at a time."""
+    variables = model.trainable_variables
+    sums = [tf.zeros_like(variable) for variable in variables]
+    for x, y in zip(tf.split(images, parts), tf.split(labels, parts)):
+        with tf.GradientTape() as tape:
+            loss = loss_function(y, model(x, training=True)) + sum(model.losses)
+        gradients = tape.gradient(loss, variables)
+        sums = [total + gradient for total, gradient in zip(sums, gradients)]
+    return [total / parts for total in sums]
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #gan-losses
+from .support.small_gan import NOISE, build_discriminator, build_generator
+
+
+def gan_losses(generator, discriminator, noise, real: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the losses of discriminator and generator on real pictures and as many drawn ones."""
+    binary = keras.losses.BinaryCrossentropy(from_logits=True)
+    random = keras.random.normal((tf.shape(real)[0], NOISE), seed=noise)
+    on_drawn = discriminator(generator(random, training=True), training=True)
+    on_real = discriminator(real, training=True)
+    ones, zeros = tf.ones_like(on_real), tf.zeros_like(on_real)
+    discriminator_loss = (binary(ones, on_real) + binary(zeros, on_drawn)) / 2
+    return discriminator_loss, binary(ones, on_drawn)
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #gan-step
+def make_gan_step(generator, discriminator, optimizers, noise) -> Callable:
+    """Compile a step of real pictures: both networks learn, each from its own loss."""
+    networks = discriminator, generator
+    for optimizer, network in zip(optimizers, networks):
+        optimizer.build(network.trainable_variables)
+
+    @tf.function
+    def step(real):
+        with tf.GradientTape() as first, tf.GradientTape() as second:
+            losses = gan_losses(generator, discriminator, noise, real)
+        for loss, tape, network, optimizer in zip(losses, (first, second), networks, optimizers):
+            variables = network.trainable_variables
+            optimizer.apply(tape.gradient(loss, variables), variables)
+        return losses
+
+    return step
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #check-gradients
+def check_gradients(seen: Seen) -> Iterator[str]:
+    """Find gradients that are None, or zero in each call."""
+    none, zero, found = {}, [], seen.gradients()
+    for variable in (each for model in seen.models for each in model.trainable_variables):
+        got = found.get(key(variable), [])
+        if any(gradient is None for gradient, _ in got):
+            note = next(note for gradient, note in got if gradient is None)
+            none.setdefault(why_none(variable, note.target, note.followed), []).append(variable)
+        elif got and not not_zero(got):
+            zero.append(variable)
+    for why, variables in none.items():
+        yield f"The gradient of {named(variables)} is None. The variable was {why}."
+    if zero:
+        yield f"The gradient of {named(zero)} is zero in each call: nothing reaches it."
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #check-loss
+def check_loss(seen: Seen) -> Iterator[str]:
+    """Find a loss that is summed, not scaled, or without its penalties."""
+    notes = [note for call in seen.calls for note in call.differentiated]
+    before, after = norms_of(seen.calls[0]), norms_of(seen.doubled)
+    if seen.doubled.error is None and len(before) == len(after) and (after > 1.6 * before).any():
+        yield "Each example given twice doubles the gradient: the loss is a sum. Take its mean."
+    if len(seen.scaled) == 2:
+        large, small = map(norms_of, seen.scaled)
+        if len(large) and (large < 1.3 * small).all():
+            yield "The loss is not scaled. Differentiate optimizer.scale_loss(loss)."
+    counted = {id(model) for note in notes for model in note.penalised}
+    for model in seen.models:
+        if notes and model.losses and id(model) not in counted:
+            yield f"The loss ignores the penalties of {model.name}. Add sum(model.losses)."
+
+# %% ../notebooks/07_loops_for_real_work.ipynb #diagnose
+def diagnose(
+    step: Callable, batch: tuple, models: Any, optimizers: Any, calls: int = 3
+) -> list[str]:
+    """Say in sentences what is wrong with `step(*batch)`; an empty list if nothing was found.
+
+    A step that updates only once in several calls needs more of them. Variables of models,
+    optimizers and metrics are put back; whatever else the step changes is not.
+    """
+    models, optimizers = tf.nest.flatten(models), tf.nest.flatten(optimizers)
+    seen = examine(step, batch, models, optimizers, calls)
+    return [*judge(seen), *check_gradients(seen), *check_loss(seen)]

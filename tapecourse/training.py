@@ -238,10 +238,11 @@ def train(
     epochs: int,
     validation: tuple[np.ndarray, np.ndarray],
     history: History,
+    train_epoch: Callable = train_epoch,
 ) -> None:
-    """Train for some epochs; look at validation images and labels after each."""
+    """Train until the history has some epochs; look at validation images after each."""
     with progress_bar(epochs * history.images_per_epoch) as bar:
-        for _ in range(epochs):
+        for _ in range(len(history.table("epoch")), epochs):
             start = time.perf_counter()
             train_epoch(trainer, batches, history, bar)
             seconds = time.perf_counter() - start  # of training: validation is not counted

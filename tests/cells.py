@@ -43,6 +43,7 @@ def open_shell() -> Iterator[InteractiveShell]:
             plt.switch_backend(INLINE)
             configure_inline_support(shell, INLINE)
             select_figure_formats(shell, {"png"}, bbox_inches="tight")
+            shell.showtraceback = lambda *_, **__: None  # `run_cell` raises it
             yield shell
     finally:
         plt.close("all")
@@ -62,7 +63,6 @@ def run_cells(
     """
     texts = {}
     with open_shell() as shell:
-        shell.showtraceback = lambda *_, **__: None  # `run_cell` raises it
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "code":
                 texts[cell.id] = run_cell(shell, cell.source)
@@ -77,6 +77,7 @@ def run_cells(
 
 
 def run_cell(shell: InteractiveShell, source: str) -> str:
+    """Run a cell; return what it printed or showed as text."""
     with capture_output() as captured:
         result = shell.run_cell(source)
     result.raise_error()

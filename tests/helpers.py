@@ -1,5 +1,7 @@
 """What several tests use: notebooks made up, commands in processes, cells in this process."""
 
+import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -7,14 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import nbformat
 import psutil
 from conftest import ROOT
 from hypothesis import settings
+from IPython.core.inputtransformer2 import TransformerManager
 
 from tapecourse.tools.command import main
-from tapecourse.tools.execute import marks_of
+from tapecourse.tools.execute import RunFailed, marks_of
 
 TRAINING_RUN = ROOT / "notebooks" / "B_training_run.ipynb"
 THOROUGH = settings.get_current_profile_name() == "thorough"  # see conftest.py
@@ -58,6 +62,30 @@ def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
 def run_here(notebook: Path | str, *options: object) -> int:
     """Run a notebook in this process; return the exit status."""
     return main(["run", str(notebook), *map(str, options)])
+
+
+def execute_here(
+    notebook: Path, executed: Path, parameters: dict, **_: object
+) -> nbformat.NotebookNode:
+    """Stand in for `execute`, without the kernel that takes a second.
+
+    Cells print and leave files; magics do nothing.
+    """
+    made = nbformat.read(notebook, as_version=4)
+    names = {"get_ipython": MagicMock()}
+    try:
+        for cell in made.cells:
+            if cell.cell_type == "code":
+                with contextlib.redirect_stdout(io.StringIO()) as said:
+                    exec(TransformerManager().transform_cell(cell.source), names)
+                cell.outputs = [nbformat.v4.new_output("stream", text=said.getvalue())]
+                if "parameters" in cell.metadata.get("tags", []):
+                    names.update(parameters)
+    except Exception as error:
+        raise RunFailed(f"{type(error).__name__}: {error}") from None
+    finally:
+        nbformat.write(made, executed)
+    return made
 
 
 def start(*arguments: object, path: Path = ROOT) -> subprocess.Popen:

@@ -4,9 +4,12 @@ Each writes what a training run writes, and adds a line to `begun` when it begin
 """
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+from distributed import Client
 from helpers import make_notebook
 
 from tapecourse.tools.command import main
@@ -41,6 +44,13 @@ def tiny(folder: Path, middle: str = "", name: str = "tiny.ipynb", end: str = EN
     """Write a notebook whose runs do `middle` between their begin and their end."""
     cells = [BEGIN.format(here=str(folder)), middle, end]
     return make_notebook(folder / name, *cells, parameters=PARAMETERS)
+
+
+@contextmanager
+def client_here(_: int) -> Iterator[Client]:
+    """Stand in for `local_client`: one worker, which is a thread of this process."""
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as it:
+        yield it
 
 
 def sweep(notebook: Path | str, *options: object) -> int:

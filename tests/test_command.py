@@ -147,21 +147,3 @@ display(JSON({"metrics": {"loss": 0.123456, "steps": {"all": 5}, "name": "x"}, "
         *("loss: 0.1235", "steps.all: 5", "name: x", "Look at:"),
         *("  runs/other/other.ipynb", "  runs/other/run.json"),
     ]
-
-
-@pytest.mark.parametrize(
-    "cell, results",
-    [
-        ("size", None),
-        ("size", 0),
-        ("from IPython.display import JSON\nJSON([{'metrics': {'a': 1}}])", 0),
-        ("from IPython.display import JSON\nJSON({'metrics': [1]})", 0),
-    ],
-    ids=["no results cell", "no JSON", "a list", "a list of metrics"],
-)
-def test_a_run_without_results_is_all_right(tmp_path, capfd, cell, results):
-    notebook = make_notebook(tmp_path / "other.ipynb", cell, results=results)
-    assert main(["run", str(notebook), "--out", str(tmp_path / "out")]) == 0
-    output = capfd.readouterr().out.splitlines()
-    files = [f"  {tmp_path / 'out' / name}" for name in ("other.ipynb", "run.json")]
-    assert output[1:] == ["Look at:", *files]

@@ -108,7 +108,8 @@ def imported_by(source: str) -> set[str]:
 def imports_of_everything() -> set[str]:
     sources = [path.read_text() for path in sorted((ROOT / "tapecourse").rglob("*.py"))]
     sources.append((ROOT / "nbgrader_config.py").read_text())
-    sources += [path.read_text() for path in sorted((ROOT / "tests").rglob("*.py"))]
+    for folder in ("docs", "tests"):
+        sources += [path.read_text() for path in sorted((ROOT / folder).rglob("*.py"))]
     for path in [*CHAPTERS, *SOLUTIONS]:
         cells = nbformat.read(path, as_version=4).cells
         code = [cell.source for cell in cells if cell.cell_type == "code"]
@@ -117,8 +118,9 @@ def imports_of_everything() -> set[str]:
 
 
 def test_each_imported_package_is_declared():
-    ours = {path.stem for path in (ROOT / "tests").rglob("*.py")}  # benchmarks import each other
-    own = {"tapecourse", "conftest", "answers", *ours, *sys.stdlib_module_names}
+    ours = {path.stem for folder in ("docs", "tests") for path in (ROOT / folder).rglob("*.py")}
+    timed = {Requirement(line).name for line in PROJECT["optional-dependencies"]["bench"]}
+    own = {"tapecourse", "conftest", "answers", *ours, *timed, *sys.stdlib_module_names}
     declared = {canonicalize_name(requirement.name) for requirement in DIRECT}
     owners = packages_distributions()
     for module in sorted(imports_of_everything() - own):

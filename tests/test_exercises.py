@@ -1,23 +1,26 @@
 """The checks accept right answers, and name the misconception of wrong ones."""
 
 import importlib
+import itertools
+import math
 import statistics
 import sys
+from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from answers import RIGHT, WRONG
 
+import keras
 import tensorflow as tf
 
-from tapecourse.feedback.core import (
-    COMMON_HINTS,
-    LONGEST_LINE,
-    MODULES,
-    Exercise,
-    call,
-    check_answer,
-    exercises_of,
-)
+from tapecourse import graph, tape, training
+from tapecourse.feedback import core
+
+from tapecourse.feedback.checking import LONGEST_LINE, first_wrong, known, shown
+from tapecourse.feedback.core import MODULES, Exercise, check_answer, exercises_of
 
 for module in MODULES.values():
     importlib.import_module(f"answers.{module}")
@@ -51,8 +54,10 @@ def test_wrong(number, misconception, answer):
     assert outcome.state == "wrong"
     assert outcome.misconception == misconception, str(outcome)
     assert outcome.points == 0
-    assert len(outcome.lines) <= 3
-    for line in outcome.lines:
+    assert len(outcome.hints) <= 3 and all(outcome.hints)
+    for hint in outcome.hints:
+        assert len(hint.splitlines()) <= 3
+    for line in replace(outcome, shown=3).lines:
         assert len(line) <= LONGEST_LINE + len("✗ Not yet: "), line
 
 
@@ -69,6 +74,114 @@ def test_untried(number):
 def test_nonsense_is_wrong_and_no_crash(number, nonsense):
     outcome = check_answer(EXERCISES[number], nonsense)
     assert outcome.state == "wrong" and len(outcome.lines) <= 3
+
+
+def test_a_stub_in_a_part_of_an_answer_is_wrong():
+    def half_done(x, y):
+        if x > 0:
+            return math.exp(x * y) * (1 + x * y), x * x * math.exp(x * y)
+        raise NotImplementedError  # your code here
+
+    class HalfDone:
+        def __init__(self, value):
+            self.value = value
+
+        def __add__(self, other):
+            return HalfDone(self.value + other.value)
+
+        def gradient(self, source):
+            raise NotImplementedError
+
+    for number, answer in [("1.1", half_done), ("3.1", HalfDone)]:
+        assert check_answer(EXERCISES[number], answer).misconception == "raises"
+
+
+def test_each_misconception_is_told_from_right_and_from_the_others():
+    """By what its answers do: else a hint could be false for the answer that gets it."""
+    for exercise in EXERCISES.values():
+        does = [
+            (each.key, [shown(exercise, answer, i) for i in range(len(known(exercise)[0]))])
+            for each in exercise.mistakes
+            for answer in each.shown_by
+        ] + [("right", known(exercise)[2])]
+        for (key, one), (other_key, other) in itertools.combinations(does, 2):
+            same = not any(
+                first_wrong(exercise, i, *pair) for i, pair in enumerate(zip(one, other))
+            )
+            assert key == other_key or not same, f"{exercise.number}: {key} is {other_key}"
+
+
+# --- what is seen of an answer beside its results
+
+
+def counts_its_calls(losses, sizes, calls=[]):  # noqa: B006
+    calls.append(1)
+    return (losses * sizes).sum() / sizes.sum() * len(calls)
+
+
+def changes_what_it_gets(losses, sizes):
+    losses *= sizes
+    return losses.sum() / sizes.sum()
+
+
+def keeps_the_first(losses, sizes, kept=[]):  # noqa: B006
+    kept.append(np.average(losses, weights=sizes))
+    return kept[-1] if len(kept) < 6 else 0.0
+
+
+def prints_it(losses, sizes):
+    print(np.average(losses, weights=sizes))
+
+
+def borrows(nodes):
+    by_name = graph.reverse_sweep(nodes)
+    return {node.name: node.adjoint for node in nodes} if by_name else {}
+
+
+def borrows_the_trainer(model, optimizer):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    trainer = training.Trainer(model, optimizer, loss, "eager")
+    return lambda images, labels: trainer.train_step(images, labels)["loss"]
+
+
+@pytest.mark.parametrize(
+    "number, key, answer",
+    [
+        ("5.1", "not_again", counts_its_calls),
+        ("5.1", "changes_argument", changes_what_it_gets),
+        ("5.1", "not_again", keeps_the_first),
+        ("5.1", "no_return", prints_it),
+        ("2.3", "borrowed", borrows),
+        ("3.4", "borrowed", lambda bar, shape: tape.sum_to(tape.Tensor(bar), shape).numpy()),
+        ("5.3", "borrowed", borrows_the_trainer),
+    ],
+    ids=name,
+)
+def test_what_is_seen_beside_the_results(number, key, answer, capsys):
+    outcome = check_answer(EXERCISES[number], answer)
+    assert (outcome.misconception, outcome.points) == (key, 0), str(outcome)
+    assert not capsys.readouterr().out
+
+
+def test_a_hint_more_each_time(monkeypatch):
+    shell = SimpleNamespace(user_ns={"epoch_mean": lambda losses, sizes: np.mean(losses)})
+    monkeypatch.setattr(core, "get_ipython", lambda: shell)
+    monkeypatch.setattr(core, "told", {})
+    told = [len(core.check("5.1").lines) for _ in range(4)]
+    assert told == [1, 2, 3, 3]
+    shell.user_ns["epoch_mean"] = lambda losses, sizes: np.sum(losses)  # another finding
+    assert len(core.check("5.1").lines) == 1
+    shell.user_ns["epoch_mean"] = lambda losses, sizes: losses.mean()  # the cell was run again
+    assert len(core.check("5.1").lines) == 3
+    monkeypatch.setattr(core, "told", {})
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    assert len(core.check("5.1").lines) == 3
+
+
+def test_a_matrix_is_drawn_beside_the_right_one():
+    outcome = check_answer(EXERCISES["4.3"], lambda f, x: np.zeros((2, 3)))
+    page = replace(outcome, shown=3)._repr_html_()
+    assert "✗</td>" in page and page.count("<table") == 2
 
 
 # --- what is told of an answer that raises an error
@@ -118,31 +231,30 @@ def leaves(x):
 def test_an_error_is_told_with_the_learners_own_line(answer, lines):
     x = 5 if answer is square else tf.constant([5.0, 1.0])
     outcome = check_answer(a_call_with(x), answer)
-    assert outcome.misconception == "raises" and len(outcome.lines) == 2
+    assert outcome.misconception == "raises" and len(outcome.lines) == 3
     for line, part in zip(outcome.lines, lines):
         assert part in line and "{" not in line
 
 
 def a_call_with(x):
-    def answer(function):
-        call(function, x)
+    def answer(x):
+        return 0.0
 
-    return Exercise("0.0", "A call", 1, "answer", COMMON_HINTS, answer)
+    return Exercise("0.0", "A call", 1, answer, lambda random: [(x,)])
 
 
 def test_there_are_enough_and_each_hint_is_proved(capsys):
     assert len(EXERCISES) >= 25
-    for chapter in MODULES:
-        assert len(exercises_of(chapter)) >= 5
+    found = Counter()
     for number, exercise in EXERCISES.items():
         assert len(RIGHT[number]) >= 2, f"{number} has too few right answers"
         assert len(WRONG[number]) >= 3, f"{number} has too few wrong answers"
         proved = {misconception for misconception, _ in WRONG[number]}
-        own = set(exercise.hints) - set(COMMON_HINTS)
+        own = {each.key for each in exercise.mistakes}
         assert own <= proved, f"{number}: no wrong answer shows {sorted(own - proved)}"
+        found.update("named" if key in own else key for key, _ in WRONG[number])
     with capsys.disabled():
-        kinds = {(number, misconception) for number, misconception, _ in WRONG_ONES}
         print(
             f"\n{len(EXERCISES)} exercises: {len(RIGHT_ONES)} right answers accepted,"
-            f" {len(WRONG_ONES)} wrong ones rejected by {len(kinds)} different hints"
+            f" {len(WRONG_ONES)} wrong ones rejected: {dict(found)}"
         )

@@ -22,13 +22,14 @@ from urllib.parse import urlsplit
 import nbformat
 import pytest
 from conftest import CHAPTERS, ROOT
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 600  # seconds
 FIRST = "notebooks/01_differentiation.ipynb"
 EXERCISE = "exercises/01_differentiation/01_differentiation.ipynb"
 TRAINING = "notebooks/training.ipynb"
+MOVING = "notebooks/moving.ipynb"
+VEGA = "application/vnd.vegalite.v5+json"
 
 WRONG_ANSWER = """\
 def gradient(x, y):
@@ -52,8 +53,8 @@ class Held(Trainer):
 data = load_data("mnist_5k")
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 trainer = Held(build_model(), keras.optimizers.Adam(), loss)
-batches = make_batches(data.x_train, data.y_train, 64, seed=0)
-train(trainer, batches, 1, (data.x_val, data.y_val), History(len(data.x_train)))
+batches = make_batches(data.x_train[:256], data.y_train[:256], 64, seed=0)
+train(trainer, batches, 1, (data.x_val[:64], data.y_val[:64]), History(256))
 """
 
 
@@ -87,6 +88,18 @@ def write_training(course: Path) -> None:
     nbformat.write(notebook, course / TRAINING)
 
 
+def write_moving(course: Path) -> None:
+    """Write a notebook of the outputs of all chapters that move, which no kernel has made."""
+    cells = []
+    for path in CHAPTERS:
+        for cell in nbformat.read(path, as_version=4).cells:
+            outputs = [each for each in cell.get("outputs", []) if VEGA in each.get("data", {})]
+            if outputs:
+                name = f"# {path.stem}: {cell.id}"
+                cells.append(nbformat.v4.new_code_cell(name, outputs=outputs))
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), course / MOVING)
+
+
 def edit(path: Path, change: Callable) -> None:
     """Call `change` on each code cell of a notebook."""
     notebook = nbformat.read(path, as_version=4)
@@ -113,6 +126,7 @@ def course(tmp_path_factory) -> Path:
     edit(course / FIRST, clear)
     edit(course / EXERCISE, answer_wrongly)
     write_training(course)
+    write_moving(course)
     return course
 
 
@@ -148,22 +162,9 @@ def url(course, tmp_path_factory) -> Iterator[str]:
         server.wait()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser of this system; without one these tests are skipped, in CI they fail."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        reason = f"No browser to test JupyterLab in: install one of {', '.join(BROWSERS)}."
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    expect.set_options(timeout=PATIENCE * 1000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser) -> Iterator[Page]:
+    expect.set_options(timeout=PATIENCE * 1000)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(PATIENCE * 1000)
     yield page
@@ -307,3 +308,33 @@ def test_training_shows_its_bar_and_removes_it(page, url, course):
     assert_no_red_box(page, cells)
     expect(bar).to_have_count(0)
     expect(shown(page).get_by_text("epoch 1/1:")).to_be_visible()
+
+
+def test_figures_move_by_keyboard_in_an_untrusted_notebook_without_a_kernel(page, url, course):
+    failed = []
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    workspace = re.sub("/lab/tree/.*[?]", f"/lab/workspaces/moving/tree/{MOVING}?", url)
+    page.goto(workspace)
+    page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("No Kernel")
+    cells = nbformat.read(course / MOVING, as_version=4).cells
+    for number, cell in enumerate(cells):
+        part = shown(page).locator(f'.jp-Cell[data-windowed-list-index="{number}"]')
+        part.scroll_into_view_if_needed()
+        picture, moved = part.locator(".vega-embed svg.marks"), part.locator(".vega-embed input")
+        expect(picture).to_be_visible()
+        parameters = [each for each in cell.outputs[0].data[VEGA]["params"] if "bind" in each]
+        assert parameters and moved.count() == len(parameters), cell.source
+        for control in moved.all():
+            press(control, picture, cell.source)
+    assert not failed
+
+
+def press(control: Locator, picture: Locator, name: str) -> None:
+    """Move a figure's slider, or tick its box, by a key, and wait until the figure changes."""
+    before = picture.inner_html()
+    control.focus()
+    slides = control.get_attribute("type") == "range"
+    at_end = slides and control.input_value() == control.get_attribute("max")
+    control.press("Space" if not slides else "ArrowLeft" if at_end else "ArrowRight")
+    wait_for(lambda: picture.inner_html() != before, f"{name} to move")

@@ -8,7 +8,8 @@ from conftest import ROOT
 
 # A broken TensorFlow is imported before the real one; what goes to stderr stands between marks.
 SCRIPT = """
-import os, sys
+import atexit, gc, os, sys
+atexit.register(lambda: print(len(gc.get_objects()) < 10_000))  # runs last: what is still followed
 import matplotlib.pyplot as plt
 from cells import open_shell
 
@@ -41,6 +42,7 @@ with open_shell() as shell:
     mark("once more")
     shell.run_line_magic("reload_ext", "tapecourse")
     print(sum(isinstance(finder, QuietTensorFlow) for finder in sys.meta_path))
+    print(gc.isenabled(), gc.get_freeze_count() > 100_000)
     os.write(2, b"heard\\n")
 """
 
@@ -70,7 +72,12 @@ def test_tensorflow_is_loaded_without_a_word(loaded):
     """Also by Keras, and up to its first model; a second load of the extension does no harm."""
     assert loaded.returncode == 0, loaded.stderr
     assert "-- the real one, of Keras\n-- once more\n" in loaded.stderr
-    assert loaded.stdout.splitlines()[2:] == ["0"]
+    assert loaded.stdout.splitlines()[2] == "0"
+
+
+def test_the_garbage_collector_leaves_tensorflow_alone(loaded):
+    """While it works on all else, and when Python ends."""
+    assert loaded.stdout.splitlines()[3:] == ["True True", "True"]
 
 
 def test_stderr_is_heard_again(loaded):

@@ -1,4 +1,4 @@
-"""Chapter 07: a run that is killed and goes on."""
+"""Chapter 07: a run that is killed and goes on; the doctor."""
 
 import os
 import signal
@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import keras
-import nbformat
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,12 +16,16 @@ from helpers import TRAINING_RUN, run_here
 from keras import layers
 from test_run_recovery import notebook_at
 
-from tapecourse import loops_for_real_work
+from tapecourse import fast_loops, loops_for_real_work
+from tapecourse.fast_loops import FastTrainer, train_epoch_fast
 from tapecourse.loops_for_real_work import (
     CHECKPOINT,
     CheckpointError,
+    Saver,
+    diagnose,
     load_checkpoint,
     save_checkpoint,
+    train_epoch_in_chunks,
     train_resumably,
 )
 from tapecourse.training import Trainer, make_batches
@@ -33,18 +36,28 @@ cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 # --- save and resume
 
 
-def tiny_run(folder: Path, run: dict | None = None, epochs: int = 3) -> dict:
-    """Everything that `train_resumably` needs: 3 epochs of 12 steps, with dropout, and saves."""
+def save_often(patch: pytest.MonkeyPatch) -> None:
+    """Take chunks of 5 steps, not 50, and save after each."""
+    for module in (loops_for_real_work, fast_loops):
+        patch.setattr(module, "READ_EVERY", 5)
+    patch.setattr(loops_for_real_work, "SAVE_SECONDS", 0.0)
+
+
+def tiny_run(folder: Path, run: dict | None = None, fast: bool = False) -> dict:
+    """Everything that `train_resumably` needs: 3 epochs of 12 steps, with dropout."""
     keras.utils.set_random_seed(0)
     middle = [layers.Flatten(), layers.BatchNormalization(), layers.Dropout(0.5)]
     model = keras.Sequential([keras.Input((4, 4, 1)), *middle, layers.Dense(10)])
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(46, 4, 4, 1)).astype("float32"), rng.integers(0, 10, 46)
-    trainer = Trainer(model, keras.optimizers.Adam(0.01), cross_entropy)
+    kind, train_epoch = Trainer, train_epoch_in_chunks
+    if fast:
+        kind, train_epoch = FastTrainer, train_epoch_fast
+    trainer = kind(model, keras.optimizers.Adam(0.01), cross_entropy)
     folder.mkdir(exist_ok=True)
     return dict(
-        trainer=trainer, batches=make_batches(x, y, 4, seed=0), epochs=epochs,
-        validation=(x[:9], y[:9]), images=46, folder=str(folder), run=run, save_every=5,
+        trainer=trainer, batches=make_batches(x, y, 4, seed=0), epochs=3, images=46,
+        validation=(x[:9], y[:9]), folder=str(folder), run=run, train_epoch=train_epoch,
     )  # fmt: skip
 
 
@@ -77,6 +90,7 @@ def kill_within(run: dict, event: str, number: int) -> None:
 
 def train_in_a_process(folder: str, event: str = "", number: str = "0") -> None:
     """Go on with a run, until it is killed or ends; then compare it with one in one go."""
+    save_often(pytest.MonkeyPatch())
     run = tiny_run(Path(folder))
     if event:
         kill_within(run, event, int(number))
@@ -100,18 +114,24 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path):
     assert "resuming at step" in ended.stdout and ended.stdout.endswith("the same\n"), seed
 
 
-@pytest.mark.parametrize("steps", [1, 17, 35])
-def test_stopped_at_any_step_it_ends_the_same(tmp_path, steps):
+@pytest.mark.parametrize("what, number", [("step", 1), ("step", 17), ("step", 35), ("steps", 5)])
+def test_stopped_at_any_step_it_ends_the_same(tmp_path, monkeypatch, what, number):
+    """Before one of 36 steps of chapter 05's loop, or one of 9 chunks of chapter 06's."""
+
     def stop(*batch):
         if next(left, None) is None:
             raise KeyboardInterrupt
         return step(*batch)
 
-    run = tiny_run(tmp_path / "run")
-    step, left, run["trainer"].step = run["trainer"].step, iter(range(steps)), stop
+    save_often(monkeypatch)
+    fast = what == "steps"
+    run = tiny_run(tmp_path / "run", fast=fast)
+    step, left = getattr(run["trainer"], what), iter(range(number))
+    setattr(run["trainer"], what, stop)
     with pytest.raises(KeyboardInterrupt):
         train_resumably(**run)
-    assert outcome(tiny_run(tmp_path / "run")) == outcome(tiny_run(tmp_path / "other"))
+    resumed = outcome(tiny_run(tmp_path / "run", fast=fast))
+    assert resumed == outcome(tiny_run(tmp_path / "other", fast=fast))
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -150,54 +170,297 @@ def test_a_broken_checkpoint_is_refused_and_changes_nothing(tmp_path):
 
 
 def test_the_training_run_goes_on(tmp_path, monkeypatch):
-    """Stopped at step 150 of 4 times 50; the same cells again end as in one go."""
+    """Stopped before its third save, after two epochs; the same cells again end as in one go."""
     digits = {name: np.zeros((112, 28, 28), np.uint8) for name in ("x_train", "x_test")}
     labels = {name: np.arange(112) % 10 for name in ("y_train", "y_test")}
     np.savez(tmp_path / "small.npz", **digits, **labels)
     values = dict(dataset=str(tmp_path / "small.npz"), epochs=4, batch_size=2)
 
-    def stop(*epoch):
+    def stop(saver):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return end_epoch(*epoch)
+        save(saver)
 
-    end_epoch, left = loops_for_real_work.end_epoch, iter(range(2))
+    save, left = Saver.save, iter(range(2))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loops_for_real_work, "end_epoch", stop)
+        patch.setattr(Saver, "save", stop)
         run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a")), last="run")
     with pytest.raises(CheckpointError, match="epochs = 4, and this one has 5"):
         run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a"), epochs=5), last="run")
     texts = run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a")), last="results")
-    assert "resuming at step 150 of 200\nepoch 3/4" in texts["run"]
+    assert "resuming at step 50 of 200\nepoch 2/4" in texts["run"]
     texts = run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "b")), last="results")
     assert "resuming" not in texts["run"]
     assert rows_of(tmp_path / "a") == rows_of(tmp_path / "b")
     assert not (tmp_path / "a" / CHECKPOINT).exists()
-
-
-def test_resume_no_starts_anew(tmp_path):
-    values = dict(run_dir=str(tmp_path), resume="no", epochs=1, batch_size=2000)
-    (tmp_path / CHECKPOINT).write_text("broken")
-    texts = run_cells(TRAINING_RUN, values, last="run")
+    (tmp_path / "a" / CHECKPOINT).write_text("broken")
+    anew = values | dict(run_dir=str(tmp_path / "a"), epochs=1, batch_size=50)
+    with pytest.raises(CheckpointError, match="is no whole checkpoint"):
+        run_cells(TRAINING_RUN, anew, last="run")
+    texts = run_cells(TRAINING_RUN, anew | dict(resume="no"), last="run")
     assert texts["run"].startswith("epoch 1/1")
 
 
-LEAVES = """\
-assert size != 2 or Path(run_dir, "history.csv").exists() == (here / "again").exists()
+GOES_ON = """\
+went_on = Path(run_dir, "checkpoint.npz").exists() and Path(run_dir, "history.csv").exists()
 Path(run_dir, "history.csv").write_text("rows")
 Path(run_dir, "checkpoint.npz").write_text("state")"""
 
 
-@pytest.mark.parametrize("end, status", [("raise KeyError", 1), ("os.kill(os.getpid(), 9)", 0)])
-def test_the_same_command_goes_on_from_a_checkpoint(tmp_path, end, status):
-    """And only the same: with another size, it starts anew."""
-    fail = f"(here / 'again').exists() or ((here / 'again').touch(), {end})"
-    fail = fail.replace("raise KeyError", "{}[0]")
-    notebook, out = notebook_at(tmp_path, LEAVES, fail), ["--out", tmp_path / "out"]
-    assert run_here(notebook, "-p", "size", 2, *out) == status
-    if status:
-        cells = nbformat.read(tmp_path / "failed" / "out" / notebook.name, as_version=4).cells
-        assert "KeyError" in str(cells)
-        assert run_here(notebook, "-p", "size", 2, *out) == 0
-    (tmp_path / "again").unlink()
-    assert run_here(notebook, "-p", "size", 3, *out) == 1
+def test_the_same_command_goes_on_from_a_checkpoint(tmp_path):
+    """After an error; after a kill of the kernel, at once. Another command starts anew."""
+
+    def run_of(size, end):
+        notebook = notebook_at(tmp_path, GOES_ON, once.format(end=end), last)
+        return run_here(notebook, "-p", "size", size, "--out", tmp_path / "out")
+
+    once = "(here / 'ended').exists() or ((here / 'ended').touch(), {end})"
+    last = "(here / 'went on').write_text(f'{size} {went_on}')"
+    assert run_of(2, "[][0]") == 1 and run_of(2, "[][0]") == 0
+    assert (tmp_path / "went on").read_text() == "2 True"
+    (tmp_path / "ended").unlink()
+    assert run_of(2, "os.kill(os.getpid(), 9)") == 0
+    assert (tmp_path / "went on").read_text() == "2 True"
+    (tmp_path / "ended").unlink()
+    assert run_of(2, "[][0]") == 1 and run_of(3, "[][0]") == 0
+    assert (tmp_path / "went on").read_text() == "3 False"
+
+
+# --- the doctor
+
+
+def tiny_model(kind: str = "full") -> keras.Model:
+    """4 x 4 pixels in, 3 logits out, with everything that has a training mode, and a penalty."""
+    keras.utils.set_random_seed(0)
+    middle = [layers.Flatten(), layers.Dense(6, activation="tanh")]
+    if kind != "plain":
+        middle += [layers.BatchNormalization(), layers.Dropout(0.25)]
+    last = layers.Dense(3, kernel_regularizer=None if kind == "plain" else "l2")
+    return keras.Sequential([keras.Input((4, 4, 1)), *middle, last])
+
+
+rng = np.random.default_rng(1)
+IMAGES = tf.constant(rng.normal(size=(8, 4, 4, 1)), "float32")
+LABELS = tf.constant(rng.integers(0, 3, 8))
+CODES = tf.constant(rng.normal(size=(8, 2)), "float32")
+
+
+class Loop:
+    """A loop with a switch for each fault: three ways to write a step share these parts."""
+
+    def __init__(self, fault: str = "", kind: str = "full", optimizer=None, compiled=None):
+        scaled = kind == "scaled" or fault == "unscaled"
+        self.fault, self.model = fault, tiny_model(kind)
+        self.optimizer = optimizer or keras.optimizers.SGD(0.0 if fault == "no rate" else 0.1)
+        if scaled:
+            self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
+        self.trained = tiny_model(kind) if fault == "stale" else self.model
+        self.compiled = fault in ("", "retraced") if compiled is None else compiled
+        if fault == "other optimizer":
+            self.optimizer.build(tiny_model("plain").trainable_variables)
+        self.batch = (IMAGES, LABELS)
+
+    def forward(self, images):
+        outputs = self.trained(images, training=self.fault != "inference")
+        if self.fault == "cut":
+            outputs = tf.round(outputs) if self.compiled else tf.constant(outputs.numpy())
+        if self.fault == "zero":
+            outputs = tf.maximum(outputs, 1e9)
+        if self.fault == "nan":
+            outputs = outputs + tf.sqrt(tf.zeros_like(outputs) * outputs)
+        return outputs
+
+    def loss(self, labels, outputs):
+        reduction = "sum" if self.fault == "sum" else "sum_over_batch_size"
+        loss = keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)(
+            labels, outputs
+        )
+        if self.fault == "vector":
+            loss = keras.losses.sparse_categorical_crossentropy(labels, outputs, True)
+        loss += 0 if self.fault == "penalties" else sum(self.trained.losses)
+        return loss if self.fault == "unscaled" else self.optimizer.scale_loss(loss)
+
+    def apply(self, gradients, variables):
+        if self.fault == "not applied":
+            gradients, variables = gradients[1:], variables[1:]
+        if self.fault == "new optimizer":
+            keras.optimizers.SGD(0.1).apply(gradients, variables)
+        else:
+            self.optimizer.apply(gradients, variables)
+        if self.fault == "averages":
+            normalize = self.model.layers[2]
+            normalize.moving_mean.assign(tf.zeros(6))
+            normalize.moving_variance.assign(tf.ones(6))
+
+    def variables(self):
+        variables = self.trained.trainable_variables
+        return variables[1:] if self.fault == "left out" else variables
+
+    def diagnose(self) -> list[str]:
+        return diagnose(self.step, self.batch, self.model, self.optimizer)
+
+
+class Ours(Loop):
+    """As in chapter 05: one function, compiled."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, **options)
+        self.step = tf.function(self.train_step) if self.compiled else self.train_step
+        if self.fault == "retraced":
+            self.step = lambda *batch: tf.function(self.train_step)(*batch)
+
+    def train_step(self, images, labels):
+        with tf.GradientTape() as tape:
+            loss = self.loss(labels, self.forward(images))
+        self.apply(tape.gradient(loss, self.variables()), self.variables())
+        return loss
+
+
+class KerasGuide(Loop):
+    """As in the guide of Keras: `train_step` of a model's own, on a pair, with a metric."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, compiled=False, **options)
+        self.metric, self.batch = keras.metrics.SparseCategoricalAccuracy(), ((IMAGES, LABELS),)
+
+    def step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = self.forward(x)
+            loss = self.loss(y, y_pred)
+        gradients = tape.gradient(loss, self.variables())
+        if self.fault == "retraced":
+            tf.function(lambda: self.retraced(x, y))()
+        self.apply(gradients, self.variables())
+        self.metric.update_state(y, y_pred)
+
+    def retraced(self, x, y):
+        with tf.GradientTape() as tape:
+            loss = self.loss(y, self.forward(x))
+        tape.gradient(loss, self.variables())
+
+
+class Opponents(Loop):
+    """A GAN: the faults are the discriminator's; a generator learns beside it."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, **options)
+        self.generator = keras.Sequential(
+            [keras.Input((2,)), layers.Dense(16), layers.Reshape((4, 4, 1))]
+        )
+        self.second, self.batch = keras.optimizers.Adam(), (IMAGES, LABELS, CODES)
+        self.step = tf.function(self.train_step) if self.compiled else self.train_step
+        if self.fault == "retraced":
+            self.step = lambda *batch: tf.function(self.train_step)(*batch)
+
+    def train_step(self, images, labels, codes):
+        with tf.GradientTape() as first, tf.GradientTape() as second:
+            loss = self.loss(labels, self.forward(images))
+            drawn = self.trained(self.generator(codes), training=self.fault != "inference")
+            own = tf.reduce_mean(drawn**2)
+        self.apply(first.gradient(loss, self.variables()), self.variables())
+        variables = self.generator.trainable_variables
+        self.second.apply(second.gradient(own, variables), variables)
+
+    def diagnose(self):
+        optimizers = [self.optimizer, self.second]
+        return diagnose(self.step, self.batch, [self.model, self.generator], optimizers)
+
+
+FAULTS = {
+    "cut": "is None",
+    "zero": "is zero in each call",
+    "penalties": "ignores the penalties of sequential",
+    "unscaled": "The loss is not scaled",
+    "averages": "moving_mean doesn't move",
+    "inference": "runs in inference mode only",
+    "sum": "the loss is a sum",
+    "vector": "the loss is a sum",
+    "stale": "trains no variable of sequential",
+    "other optimizer": "The optimizer was built for other variables",
+    "new optimizer": "is never applied: the step uses another optimizer",
+    "not applied": "has a gradient, and no optimizer applies it",
+    "left out": "is not among the variables that the step differentiates",
+    "no rate": "gets a gradient applied, and doesn't move",
+    "nan": "is not finite",
+    "retraced": "is traced in each call",
+}
+
+
+@pytest.mark.parametrize("loop", [Ours, KerasGuide, Opponents])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_found_in_each_loop(loop, fault):
+    found = loop(fault).diagnose()
+    assert any(FAULTS[fault] in sentence for sentence in found), found
+
+
+def test_a_sentence_says_what_to_do():
+    [sentence] = Ours("inference").diagnose()
+    assert sentence.startswith("sequential") and sentence.endswith("with training=True.")
+
+
+class Accumulating(Ours):
+    """Updates in every second call."""
+
+    def __init__(self):
+        super().__init__(compiled=False)
+        self.optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
+
+
+def frozen_loop() -> Loop:
+    loop = Ours()
+    for layer in loop.model.layers[:3]:
+        layer.trainable = False
+    return loop
+
+
+def chapter_05_loop() -> Loop:
+    loop = Ours(optimizer=keras.optimizers.Adam())
+    loop.step = Trainer(loop.model, loop.optimizer, cross_entropy).step
+    return loop
+
+
+adam = keras.optimizers.Adam
+HEALTHY = {
+    "sgd": Ours,
+    "plain": lambda: Ours(kind="plain"),
+    "eager": lambda: Ours(compiled=False),
+    "adam": lambda: Ours(optimizer=adam()),
+    "momentum": lambda: Ours(optimizer=keras.optimizers.SGD(0.1, momentum=0.9)),
+    "clipped": lambda: Ours(optimizer=adam(global_clipnorm=1.0)),
+    "averaged": lambda: Ours(optimizer=adam(use_ema=True)),
+    "warmed up": lambda: Ours(
+        optimizer=adam(keras.optimizers.schedules.PolynomialDecay(0.0, 9, 0.1))
+    ),
+    "scaled": lambda: Ours(kind="scaled"),
+    "scaled adam": lambda: Ours(kind="scaled", optimizer=adam()),
+    "guide": KerasGuide,
+    "guide, scaled": lambda: KerasGuide(kind="scaled"),
+    "guide, plain": lambda: KerasGuide(kind="plain"),
+    "guide, adam": lambda: KerasGuide(optimizer=adam()),
+    "gan": Opponents,
+    "gan, eager": lambda: Opponents(compiled=False),
+    "gan, scaled": lambda: Opponents(kind="scaled"),
+    "accumulating": Accumulating,
+    "frozen": frozen_loop,
+    "chapter 05": chapter_05_loop,
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_loop_gets_no_alarm_and_stays_as_it_is(name):
+    loop = HEALTHY[name]()
+    variables = [*loop.model.variables, *loop.optimizer.variables]
+    before = [variable.numpy() for variable in variables]
+    assert loop.diagnose() == []
+    for variable, old in zip(variables, before):
+        np.testing.assert_array_equal(variable.numpy(), old)
+    assert not tf.config.functions_run_eagerly()
+    built = [v for v in loop.optimizer.variables if "momentum" in v.path or "velocity" in v.path]
+    assert not any(np.any(variable.numpy()) for variable in built)
+
+
+def test_metrics_are_put_back():
+    loop = KerasGuide()
+    loop.metric.update_state([1], [[0.0, 1.0, 0.0]])
+    assert loop.diagnose() == [] and float(loop.metric.count) == 1

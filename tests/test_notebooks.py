@@ -146,7 +146,7 @@ def test_parameters_are_checked_before_anything_else(chapter):
     _, parameters, check, *_ = code_cells(chapter)
     assert parameters in tagged(chapter, "parameters") and check.id == "check-parameters"
     [call] = ast.parse(check.source).body
-    assert call.value.func.id == "check_parameters"
+    assert ast.unparse(call.value).startswith("check_parameters(globals(), ")
     rules = [keyword.arg for keyword in call.value.keywords]
     assert rules == [line.split(":")[0] for line in parameters.source.splitlines()]
 

@@ -9,10 +9,10 @@ import numpy as np
 import papermill
 import pandas as pd
 import pytest
-from helpers import TRAINING_RUN, make_notebook, run, run_here
+from cells import run_cells
+from helpers import THOROUGH, TRAINING_RUN, make_notebook, run, run_here
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
-from tapecourse.support.errors import InputError
 from tapecourse.tools.attempt import results_of
 from tapecourse.tools.parameters import typed_parameters
 from tapecourse.training import build_model, load_data
@@ -25,25 +25,6 @@ def test_values_get_the_notebooks_types():
     typed = typed_parameters(str(TRAINING_RUN), given)
     assert typed == {"epochs": 3, "learning_rate": 1.0, "dataset": "5", "seed": 0}
     assert list(map(type, typed.values())) == [int, float, str, int]
-
-
-@pytest.mark.parametrize(
-    "name, value, message",
-    [
-        ("epoch", "3", "parameter = 'epoch': one of dataset, epochs, .* is needed"),
-        ("epochs", "3.5", "epochs = '3.5': int is needed: passes over the training images"),
-        ("learning_rate", "fast", "learning_rate = 'fast': float is needed"),
-        ("run_dir", "x", "parameter = 'run_dir': one of"),
-    ],
-)
-def test_wrong_names_and_types_are_refused(name, value, message):
-    with pytest.raises(InputError, match=f"^{message}"):
-        typed_parameters(str(TRAINING_RUN), [(name, value)])
-
-
-def test_a_missing_notebook_is_refused():
-    with pytest.raises(InputError, match="^notebook = 'nowhere.ipynb': there is no such file"):
-        typed_parameters("nowhere.ipynb", [])
 
 
 def test_a_refusal_is_one_line_and_runs_nothing(tmp_path, capfd):
@@ -60,13 +41,6 @@ def test_the_notebook_itself_is_never_overwritten(tmp_path, capfd):
     assert run_here(notebook, "--out", tmp_path) == 2
     assert "another folder than the notebook's own is needed" in capfd.readouterr().err
     assert notebook.read_bytes() == before
-
-
-def test_a_folder_that_cannot_be_written_is_told(tmp_path, capfd):
-    (tmp_path / "file").write_text("")
-    assert run_here(TRAINING_RUN, "--out", tmp_path / "file" / "out") == 2
-    error = capfd.readouterr().err
-    assert "can't be written" in error and error.count("\n") == 1
 
 
 # --- runs
@@ -99,29 +73,35 @@ DIES = """\
 import os, signal
 with open({begun!r}, "a") as file:
     print("begun", file=file)
-if open({begun!r}).read().count("begun") < {last}:
+if open({begun!r}).read().count("begun") < 3:
     os.kill(os.getpid(), signal.SIGKILL)"""
 
 
-@pytest.mark.parametrize("last, status", [(3, 0), (4, 1)])
-def test_a_killed_kernel_is_tried_three_times(tmp_path, capfd, last, status):
+def test_a_killed_kernel_is_tried_three_times(tmp_path, capfd):
     begun = tmp_path / "begun"
-    notebook = make_notebook(tmp_path / "small.ipynb", DIES.format(begun=str(begun), last=last))
-    assert run_here(notebook, "--out", tmp_path / "out") == status
+    notebook = make_notebook(tmp_path / "small.ipynb", DIES.format(begun=str(begun)))
+    assert run_here(notebook, "--out", tmp_path / "out") == 0
     error = capfd.readouterr().err
     assert begun.read_text().count("begun") == 3
-    assert ("(tried 3 times)\n" in error) == bool(status) and "Traceback" not in error
-    assert (tmp_path / "out").exists() != (tmp_path / "failed" / "out").exists()
+    assert "tried" not in error and "Traceback" not in error
+    assert (tmp_path / "out").exists() and not (tmp_path / "failed").exists()
+
+
+def test_the_cause_of_a_kernels_death_is_told_and_kept(tmp_path, capfd):
+    crash = "import ctypes, faulthandler\nfaulthandler.enable()\nctypes.string_at(0)"
+    notebook = make_notebook(tmp_path / "small.ipynb", crash)
+    assert run_here(notebook, "--out", tmp_path / "out") == 1
+    cause = "Kernel died: Fatal Python error: Segmentation fault (tried 3 times)\n"
+    assert cause in capfd.readouterr().err
+    assert "ctypes" in (tmp_path / "failed" / "out" / "kernel.log").read_text()
 
 
 @pytest.mark.parametrize(
     "leave, error",
     [
-        ("import sys; sys.exit()", "cell 2 ended the run: SystemExit()"),
         ("import sys; sys.exit(0)", "cell 2 ended the run: SystemExit(0)"),
-        ("raise SystemExit('enough')", "cell 2 ended the run: SystemExit(enough)"),
         ("exit()", "cell 2 ended the run: exit()"),
-        ("import os; os._exit(0)", "Kernel died: it wrote no message"),
+        ("import os; os._exit(0)", "Kernel died: it wrote no message. Did code crash"),
     ],
 )
 def test_a_run_that_left_before_its_last_cell_has_failed(tmp_path, capfd, leave, error):
@@ -183,7 +163,7 @@ def test_kernels_that_never_start_are_told(tmp_path, take_ports_of, capfd):
 
 
 def test_the_training_run_takes_other_data_and_hyperparameters(tmp_path):
-    """From another folder, by a relative path, with a partial batch and XLA."""
+    """From another folder, by a relative path, with a partial batch."""
     random = np.random.default_rng(0)
     labels = np.arange(150) % 10
     images = random.integers(0, 64, (150, 28, 28), dtype=np.uint8)
@@ -192,9 +172,9 @@ def test_the_training_run_takes_other_data_and_hyperparameters(tmp_path):
         tmp_path / "rows.npz",
         x_train=images[:120], y_train=labels[:120], x_test=images[120:], y_test=labels[120:],
     )  # fmt: skip
-    options = (
-        "-p dataset rows.npz -p epochs 2 -p batch_size 25 -p execution xla -p schedule constant"
-    )
+    execution = "xla" if THOROUGH else "graph"  # to compile takes half a minute
+    options = "-p dataset rows.npz -p epochs 2 -p batch_size 25 -p schedule constant"
+    options += f" -p execution {execution}"
     result = run("run", TRAINING_RUN, "--out", "out", *options.split(), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "epoch 2/2:" in result.stdout and "\ntest_accuracy: " in result.stdout
@@ -205,7 +185,7 @@ def test_the_training_run_takes_other_data_and_hyperparameters(tmp_path):
     assert results == json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert results["parameters"] == dict(
         dataset="rows.npz", epochs=2, batch_size=25, learning_rate=3e-3, schedule="constant",
-        dropout=0.5, seed=0, execution="xla",
+        dropout=0.5, seed=0, execution=execution,
     )  # fmt: skip
     metrics = results["metrics"]
     assert 0 <= metrics["test_accuracy"] <= 1 and metrics["test_loss"] > 0
@@ -221,6 +201,15 @@ def test_the_training_run_takes_other_data_and_hyperparameters(tmp_path):
     for cell in executed.cells:
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", output.text
+
+
+@pytest.mark.parametrize("execution, jit", [("graph", False), ("xla", True)])
+def test_the_training_run_compiles_its_step_as_it_is_told(monkeypatch, execution, jit):
+    given = []
+    instead = "tapecourse.loops_for_real_work.train_resumably"
+    monkeypatch.setattr(instead, lambda trainer, *_, **__: given.append(trainer))
+    run_cells(TRAINING_RUN, {"execution": execution}, last="run")
+    assert given[0].step._jit_compile is jit
 
 
 # --- what a run is given, and what it leaves
@@ -248,7 +237,7 @@ def test_the_record_says_what_a_run_was(tmp_path, capfd):
 
 @pytest.mark.parametrize(
     "name, folder",
-    [("{size}.ipynb", "a {b} c"), ("a b.ipynb", "ö}{0}"), ("x.ipynb", "-p"), ("y.ipynb", "l\nf")],
+    [("{size} b.ipynb", "ö}{0}\nf"), ("x.ipynb", "-p {b}")],
 )
 def test_odd_paths_are_paths(tmp_path, monkeypatch, name, folder):
     monkeypatch.chdir(tmp_path)
@@ -298,33 +287,39 @@ def test_code_that_no_parser_takes_fails_its_run_alone(tmp_path, capfd):
     assert "SyntaxError" in error and "Traceback" not in error and "invalid escape" not in error
 
 
-RESULTS = """\
-from IPython.display import JSON, display
-print("first")
-display(JSON({shown}))"""
-
-
 @pytest.mark.parametrize(
-    "shown, status, said",
+    "data, tagged, said",
     [
-        ({"metrics": {"loss": 0.125, "a": {"b": "text"}}}, 0, "loss: 0.125\na.b: text\n"),
-        ({"metrics": {}}, 0, "Look at:"),
+        ({"metrics": {"loss": 0.1234567, "a": {"b": "text"}}}, 0, ["loss: 0.1235", "a.b: text"]),
         (
             {"metrics": {"x\x1b[2J": "\x1b[31m", "y": float("nan")}},
             0,
-            "x\ufffd[2J: \ufffd[31m\ny: nan",
+            ["x\ufffd[2J: \ufffd[31m", "y: nan"],
         ),
-        ({"other": 1}, 0, "Look at:"),
-        ([1], 0, "Look at:"),
+        ({"metrics": {}}, 0, []),
+        ({"metrics": [1]}, 0, []),
+        ({"other": 1}, 0, []),
+        ([{"metrics": {"a": 1}}], 0, []),
+        (None, 0, []),
+        ({"metrics": {"a": 1}}, None, []),
     ],
 )
-def test_what_the_results_cell_shows_is_told(tmp_path, capfd, shown, status, said):
-    cell = RESULTS.format(shown=repr(shown).replace("nan", "float('nan')"))
-    notebook = make_notebook(tmp_path / "small.ipynb", cell, results=0)
-    assert run_here(notebook, "--out", tmp_path / "out") == status
-    output = capfd.readouterr()
-    assert said in output.out + output.err
-    assert "Traceback" not in output.err and "\x1b[2J" not in output.out
+def test_what_the_results_cell_shows_is_told(tmp_path, monkeypatch, capfd, data, tagged, said):
+    """A run without metrics is all right."""
+
+    def execute(notebook, executed, *_, **__):
+        shown = nbformat.read(notebook, as_version=4)
+        json_or_text = {"text/plain": "1"} if data is None else {"application/json": data}
+        output = nbformat.v4.new_output("display_data", json_or_text)
+        shown.cells[-1].outputs = [nbformat.v4.new_output("stream", text="first"), output]
+        nbformat.write(shown, executed)
+        return shown
+
+    monkeypatch.setattr("tapecourse.tools.attempt.execute", execute)
+    notebook = make_notebook(tmp_path / "small.ipynb", "", results=tagged)
+    assert run_here(notebook, "--out", tmp_path / "out") == 0
+    files = [f"  {tmp_path / 'out' / name}" for name in ("run.json", "small.ipynb")]
+    assert capfd.readouterr().out.splitlines()[1:] == [*said, "Look at:", *files]
 
 
 def test_a_run_that_prints_escape_codes_or_removes_its_folder_harms_itself_alone(tmp_path, capfd):

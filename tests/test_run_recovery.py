@@ -33,9 +33,23 @@ run_dir: str = ""  # a folder"""
 GO_ON = "To continue, run the same command again.\n"
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run of size 1."""
+    made = tmp_path_factory.mktemp("finished")
+    assert run_here(notebook_at(made), "--out", made / "out") == 0
+    return made / "out"
+
+
 @pytest.fixture
 def here(tmp_path):
     return tmp_path
+
+
+@pytest.fixture
+def place(here, finished):
+    """A run's folder, with an earlier run."""
+    return shutil.copytree(finished, here / "out")
 
 
 def notebook_at(here, *cells):
@@ -71,44 +85,38 @@ def child(word, options="start_new_session=True"):
 # --- an earlier run stays as it was
 
 
-EARLIER = "if size == 2:\n    "
+FAULTS = [
+    ("raise ValueError", 1),
+    ("os._exit(1)", 1),
+    ("sys.exit()", 1),
+    ("from tapecourse.support.errors import InputError; raise InputError('size', 2, '')", 2),
+    ("import shutil; shutil.rmtree(run_dir)", 1),
+    ("Path(run_dir, 'metrics.json').write_text('{')", 1),
+    ("Path(run_dir, 'run.json').mkdir()", 1),
+]
 
 
-@pytest.mark.parametrize(
-    "fault, status",
-    [
-        ("raise ValueError", 1),
-        ("os._exit(1)", 1),
-        ("sys.exit()", 1),
-        ("from tapecourse.support.errors import InputError; raise InputError('size', 2, '')", 2),
-        ("import shutil; shutil.rmtree(run_dir)", 1),
-        ("Path(run_dir, 'metrics.json').write_text('{')", 1),
-        ("Path(run_dir, 'run.json').mkdir()", 1),
-    ],
-)
-def test_a_rerun_that_fails_leaves_the_earlier_run(here, capfd, fault, status):
-    notebook, place = notebook_at(here, EARLIER + fault), here / "out"
-    assert run_here(notebook, "--out", place) == 0
+def test_a_rerun_that_fails_leaves_the_earlier_run(here, place, capfd):
     before = content(place)
-    assert run_here(notebook, "-p", "size", 2, "--out", place) == status
-    assert content(place) == before
-    assert "Traceback" not in capfd.readouterr().err
-    assert not (here / ".unfinished" / "out").exists()
-    assert (here / "failed" / "out" / "run.json").exists() == (status == 1)
+    for fault, status in FAULTS:
+        assert run_here(notebook_at(here, fault), "-p", "size", 2, "--out", place) == status, fault
+        assert content(place) == before
+        assert "Traceback" not in capfd.readouterr().err
+        assert not (here / ".unfinished" / "out").exists()
+        assert (here / "failed" / "out" / "run.json").exists() == (status == 1)
+        shutil.rmtree(here / "failed", ignore_errors=True)
 
     (place / "notes").write_text("mine")
-    assert run_here(notebook, "-p", "size", 3, "--out", place) == 0
+    assert run_here(notebook_at(here, "raise ValueError"), "--out", place) == 1
+    assert run_here(notebook_at(here), "-p", "size", 3, "--out", place) == 0
     assert content(place)["one"] == b"3" and (place / "notes").read_text() == "mine"
     assert not (here / "failed").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_rerun_leaves_the_earlier_run_and_says_a_word(here, number):
-    notebook = notebook_at(here, "(here / 'begun').touch()", waits("size == 2"))
-    place = here / "out"
-    assert run_here(notebook, "--out", place) == 0
+def test_an_interrupted_rerun_leaves_the_earlier_run_and_says_a_word(here, place, number):
+    notebook = notebook_at(here, "(here / 'begun').touch()", waits())
     before = content(place)
-    (here / "begun").unlink()
     process = start("run", notebook, "-p", "size", 2, "--out", place)
     wait_for((here / "begun").exists, process)
     assert run_here(notebook, "--out", place) == 2, "a second run into the folder is refused"
@@ -138,10 +146,8 @@ def test_two_runs_into_one_folder(here, capfd):
     assert process.returncode == 0 and content(place) and content(here / "beside")
 
 
-def test_an_interrupt_while_a_run_is_kept_waits(here, monkeypatch, capfd):
+def test_an_interrupt_while_a_run_is_kept_waits(here, place, monkeypatch, capfd, light):
     """It comes between the two renames, at which the earlier run is in no place of its own."""
-    notebook, place = notebook_at(here), here / "out"
-    assert run_here(notebook, "--out", place) == 0
     rename = os.rename
 
     def interrupted(source, target):
@@ -150,15 +156,15 @@ def test_an_interrupt_while_a_run_is_kept_waits(here, monkeypatch, capfd):
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(os, "rename", interrupted)
-    assert run_here(notebook, "-p", "size", 2, "--out", place) == 1
+    assert run_here(notebook_at(here), "-p", "size", 2, "--out", place) == 1
     assert capfd.readouterr().err.endswith(f"Interrupted. {GO_ON}")
     assert content(place)["one"] == b"2"
 
 
 @pytest.mark.parametrize("target", ["earlier", "out"])
-def test_a_rename_that_the_disk_refuses_leaves_the_earlier_run(here, monkeypatch, capfd, target):
-    notebook, place = notebook_at(here), here / "out"
-    assert run_here(notebook, "--out", place) == 0
+def test_a_rename_that_the_disk_refuses_leaves_the_earlier_run(
+    here, place, monkeypatch, capfd, light, target
+):
     before = content(place)
     rename, unfinished = os.rename, here / ".unfinished" / "out"
 
@@ -170,7 +176,7 @@ def test_a_rename_that_the_disk_refuses_leaves_the_earlier_run(here, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", refuse)
-        assert run_here(notebook, "-p", "size", 2, "--out", place) == 1
+        assert run_here(notebook_at(here), "-p", "size", 2, "--out", place) == 1
     error = capfd.readouterr().err
     assert "its folder can't be kept: No space left on device" in error
     assert content(place) == before
@@ -216,9 +222,10 @@ def test_a_killed_run_leaves_no_kernel_and_the_next_ends_what_it_started(here):
     assert not (here / ".unfinished" / "out").exists()
 
 
+@pytest.mark.skipif(not THOROUGH, reason="30 kills: for the profile `thorough`")
 def test_kills_at_random_moments(here):
     """Whatever was there is whole after each; the same command completes what was killed."""
-    kills, after_its_end = 30 if THOROUGH else 3, 0
+    kills, after_its_end = 30, 0
     notebook, place, unfinished = notebook_at(here), here / "out", here / ".unfinished" / "out"
     choice = random.Random(0)
     begun = time.perf_counter()
@@ -241,17 +248,12 @@ def test_kills_at_random_moments(here):
     print(f"{kills} kills; {after_its_end} runs were complete")
 
 
-def test_a_run_killed_between_its_renames_is_finished_by_the_next(here, capfd):
-    notebook, place = notebook_at(here), here / "out"
-    assert run_here(notebook, "--out", place) == 0
+def test_a_run_killed_between_its_renames_is_finished_by_the_next(here, place, capfd, light):
     before = content(place)
     earlier = here / ".unfinished" / "out" / "earlier"
-    earlier.parent.mkdir()
+    earlier.parent.mkdir(parents=True)
     place.rename(earlier)
-    broken = nbformat.read(notebook, as_version=4)
-    broken.cells[-1].source = "raise ValueError"
-    nbformat.write(broken, notebook)
-    assert run_here(notebook, "--out", place) == 1
+    assert run_here(notebook_at(here, "raise ValueError"), "--out", place) == 1
     assert content(place) == before
 
 
@@ -274,20 +276,19 @@ while True:
 
 
 def test_a_limit_that_ends_before_the_kernel_has_started_holds_too(here, capfd):
-    notebook = notebook_at(here, "while True:\n    pass")
+    notebook = notebook_at(here, waits())
     assert run_here(notebook, "--timeout", "1e-3", "--out", here / "out") == 1
     error = capfd.readouterr().err
     assert "it took longer than --timeout 0.001" in error and "tried" not in error
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_limit_beyond_what_a_clock_can_count_is_none(here, capfd):
-    assert run_here(notebook_at(here), "--timeout", "1e300", "--out", here / "out") == 0
-    assert "Traceback" not in capfd.readouterr().err
-
-
-def test_what_a_run_started_ends_with_it(here):
+    """And what a run has started ends with it."""
     word = f"tapecourse-test-{os.getpid()}"
-    assert run_here(notebook_at(here, child(word)), "--out", here / "out") == 0
+    notebook = notebook_at(here, child(word))
+    assert run_here(notebook, "--timeout", "1e300", "--out", here / "out") == 0
+    assert "Traceback" not in capfd.readouterr().err
     wait_for(lambda: not having(word))
 
 
@@ -316,8 +317,7 @@ exit $code"""
     assert content(here / "first") == content(here / "second")
 
 
-@pytest.mark.parametrize("entry", ["os.mkfifo(path)", "os.symlink('nowhere', path)"])
-def test_odd_files_of_a_run_are_kept_as_they_are(here, entry):
-    notebook = notebook_at(here, f"path = Path(run_dir, 'odd')\n{entry}")
-    assert run_here(notebook, "--out", here / "out") == 0
-    assert "odd" in os.listdir(here / "out")
+def test_odd_files_of_a_run_are_kept_as_they_are(here, light):
+    odd = "os.mkfifo(Path(run_dir, 'pipe'))\nos.symlink('nowhere', Path(run_dir, 'link'))"
+    assert run_here(notebook_at(here, odd), "--out", here / "out") == 0
+    assert {"pipe", "link"} < set(os.listdir(here / "out"))

@@ -149,7 +149,7 @@ def test_runs_of_something_else_are_refused(
     assert times(folder / "out") == before
 
 
-def test_the_same_command_does_only_what_is_missing(finished, capfd):
+def test_the_same_command_does_only_what_is_missing(finished, capfd, light):
     """With the parameters in another order, more seeds, and prose of the notebook changed."""
     folder, (notebook, *_), _ = finished
     out = folder / "out"
@@ -193,27 +193,21 @@ Path(run_dir, "history.csv").touch()
 Path(run_dir, "metrics.json").write_text(json.dumps({"metrics": metrics}))
 print(total)"""
     notebook = tiny(tmp_path, end=threads)
-    found = []
-    for workers in (1, 2):
-        out = tmp_path / f"{workers}"
-        assert sweep(notebook, "-p", "seed", "0,1", "--out", out, "--workers", workers) == 0
-        found.append([(row["total"], row["threads"]) for row in summary(out)])
-    single = []
-    for seed in (0, 1):
-        assert run_here(notebook, "-p", "seed", seed, "--out", tmp_path / "run" / str(seed)) == 0
-        record = json.loads((tmp_path / "run" / str(seed) / "run.json").read_text())
-        single.append((str(record["metrics"]["total"]), "1"))
+    assert sweep(notebook, "-p", "seed", "0,1", "--out", tmp_path / "two", "--workers", 2) == 0
+    swept = [(row["total"], row["threads"]) for row in summary(tmp_path / "two")]
+    assert run_here(notebook, "-p", "seed", 0, "--out", tmp_path / "run") == 0
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
     plain = tmp_path / "plain"
     plain.mkdir()
     with environment(plain, threads=1):
         parameters = {"seed": 1, "run_dir": str(plain)}
         papermill.execute_notebook(notebook, plain / "x.ipynb", parameters, progress_bar=False)
-    metrics = json.loads((plain / "metrics.json").read_text())["metrics"]
-    assert found == [single, single] and str(metrics["total"]) == single[1][0]
+    single = [record["metrics"], json.loads((plain / "metrics.json").read_text())["metrics"]]
+    assert swept == [(str(metrics["total"]), "1") for metrics in single]
 
-    out = tmp_path / "3"
-    assert sweep(notebook, "-p", "seed", 0, "--out", out, "--threads", 2) == 0
-    assert summary(out)[0]["threads"] == "2"
+    options = ["-p", "seed", 0, "--threads", 2, "--workers", 1]
+    assert sweep(notebook, *options, "--out", tmp_path / "three") == 0
+    assert summary(tmp_path / "three")[0]["threads"] == "2"
 
 
 CHANGES = [
@@ -245,7 +239,7 @@ def change(what, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def decided(tmp_path, monkeypatch):
+def decided(tmp_path, monkeypatch, light):
     """A finished sweep whose result depends on all that may be changed."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "package").mkdir()

@@ -379,7 +379,7 @@ def values_and_gradients(steps: list[Step], library: int) -> tuple[list, list]:
     return [value.numpy() for value in values], [array_of(gradient) for gradient in gradients]
 
 
-@examples(quick=700, thorough=3000)
+@examples(quick=400, thorough=3000)
 @given(programs())
 def test_random_programs(steps):
     """1e-10 is far above rounding, some 1e-15, and far below what any wrong formula does."""
@@ -456,7 +456,7 @@ FEATURES = [
 def test_random_programs_cover_everything():
     if not SEEN:  # this test was selected alone
         test_random_programs()
-    assert SEEN["program"] >= (3000 if THOROUGH else 700)
+    assert SEEN["program"] >= (3000 if THOROUGH else 400)
     assert [feature for feature in FEATURES if SEEN[feature] < LEAST] == []
 
 
@@ -911,6 +911,11 @@ def test_what_is_computed_outside_is_a_constant(lib):
     assert recording.gradient(y, x).numpy() == 9
 
 
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
 def test_structures_are_kept(lib):
     x, y = lib.Variable(3.0), lib.Variable(2.0)
     with lib.Tape(persistent=True) as recording:
@@ -921,6 +926,7 @@ def test_structures_are_kept(lib):
     assert nested["first"][0].numpy() == 2
     assert isinstance(nested["first"][1], tuple) and nested["first"][1][0].numpy() == 3
     assert nested["second"]["again"].numpy() == 2
+    assert recording.gradient(z, Pair(x, y)).second.numpy() == 3
     assert recording.gradient(z, []) == []
 
 
@@ -1231,11 +1237,13 @@ def test_shapes_that_do_not_broadcast_are_named(name):
         OURS[name](np.ones((2, 3)), np.ones(4))
 
 
-@pytest.mark.parametrize("a, b", [((2, 3), (2, 3)), ((2, 2, 3), (4, 3, 2))])
+@pytest.mark.parametrize(
+    "a, b", [((2, 3), (2, 3)), ((2, 2, 3), (4, 3, 2)), ((2, 3), (4,)), ((4,), (2, 3))]
+)
 def test_matrices_that_do_not_fit_are_named(a, b):
-    shapes = f"{a} and {b}".replace("(", r"\(").replace(")", r"\)")
-    with pytest.raises(TapeError, match=f"^matmul .*{shapes}"):
+    with pytest.raises(TapeError, match="^matmul ") as error:
         Tensor(np.ones(a)) @ np.ones(b)
+    assert f"{a} and {b}" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -1265,6 +1273,9 @@ def test_what_is_no_tensor_is_refused():
         with pytest.raises(TapeError, match="a Tensor or Variable is needed"):
             recording.gradient(target, x)
     assert recording.gradient(y, x).numpy() == 6  # an error uses no tape up
+    for value in (3.0, ROW):
+        with pytest.raises(TapeError):
+            recording.watch(value)
 
 
 def test_output_gradients_of_another_shape_are_refused():
@@ -1280,6 +1291,12 @@ def test_output_gradients_of_another_shape_are_refused():
 def test_labels_out_of_range_are_refused(labels):
     with pytest.raises(TapeError, match="labels must be integers from 0 to 2"):
         tape.softmax_cross_entropy(labels, Tensor(MATRIX))
+
+
+@pytest.mark.parametrize("labels, logits", [([[0], [1]], MATRIX), ([0], MATRIX), (0, 1.0)])
+def test_labels_of_another_shape_are_refused(labels, logits):
+    with pytest.raises(TapeError):
+        tape.softmax_cross_entropy(labels, Tensor(logits))
 
 
 @pytest.mark.parametrize("value", [1.0, [1.0, 2.0], np.ones((1, 3)), np.ones((3, 1))])
@@ -1323,17 +1340,6 @@ def test_transpose_by_negative_axes():
     assert check_gradients(lambda x: tape.transpose(x, (-1, 0)) * weights, [weights[::-1]]).ok
 
 
-@pytest.mark.parametrize("labels", [[[0], [1]], [0]])
-def test_labels_of_another_shape_are_refused(labels):
-    with pytest.raises(TapeError):
-        tape.softmax_cross_entropy(labels, Tensor(MATRIX))
-
-
-def test_logits_without_an_axis_are_refused():
-    with pytest.raises(TapeError):
-        tape.softmax_cross_entropy(0, Tensor(1.0))
-
-
 def test_minus_infinity_as_an_input(lib):
     """As TensorFlow's: relu gives 0, and a logit of minus infinity masks a class."""
     assert lib.relu(lib.constant([-np.inf, 1.0])).numpy().tolist() == [0, 1]
@@ -1355,18 +1361,6 @@ def test_a_tape_in_its_own_block_is_refused():
         pass
 
 
-class Pair(NamedTuple):
-    first: Any
-    second: Any
-
-
-def test_named_tuples_are_kept(lib):
-    x, y = lib.Variable(3.0), lib.Variable(2.0)
-    with lib.Tape() as recording:
-        z = x * y
-    assert recording.gradient(z, Pair(x, y)).second.numpy() == 3
-
-
 def test_output_gradients_take_on_the_type(lib):
     x = lib.Variable(np.ones(2, "float32"))
     with lib.Tape() as recording:
@@ -1375,32 +1369,11 @@ def test_output_gradients_take_on_the_type(lib):
     assert np.dtype(gradient.numpy().dtype) == np.float32
 
 
-@pytest.mark.parametrize("value", [3.0, ROW])
-def test_watching_what_is_no_tensor_is_refused(value):
-    with pytest.raises(TapeError):
-        Tape().watch(value)
-
-
-@pytest.mark.parametrize("a, b", [((2, 3), (4,)), ((4,), (2, 3))])
-def test_vectors_that_do_not_fit_are_named(a, b):
-    with pytest.raises(TapeError) as error:
-        Tensor(np.ones(a)) @ np.ones(b)
-    assert f"{a} and {b}" in str(error.value)
-
-
-def test_checker_calls_a_gradient_of_zeros_right():
+def test_checker_takes_zeros_an_empty_input_and_sparse_gradients():
     assert check_gradients(tape.relu, [-ROW]).ok
-
-
-def test_checker_takes_an_empty_input():
     assert check_gradients(lambda x, y: tape.reduce_sum(x) + y, [np.zeros(0), 1.0]).ok
-
-
-def test_checker_takes_sparse_gradients_of_tensorflow():
-    def gather(x):
-        return tf.gather(x, [0, 0, 1])
-
-    assert check_gradients(gather, [MATRIX], tf.GradientTape, tf.Variable).ok
+    sparse = (lambda x: tf.gather(x, [0, 0, 1])), [MATRIX], tf.GradientTape, tf.Variable
+    assert check_gradients(*sparse).ok
 
 
 def test_checker_refuses_a_gradient_of_another_shape(monkeypatch):

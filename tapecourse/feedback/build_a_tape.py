@@ -1,375 +1,1076 @@
 """The checks of the exercises of chapter 03."""
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tapecourse.feedback.core import (
-    NotRight,
-    as_letters,
-    as_numbers,
-    call,
-    exercise,
-    expect,
-    is_close,
-    returned,
-)
-from tapecourse.tape import Tape, Tensor, Variable, multiply
+from tapecourse.feedback.core import NotRight, Parts, exercise, letters, letters_seen, mistake
+from tapecourse.tape import Operation, Tape, Tensor, Variable, multiply
+
+Random = np.random.Generator
+
+# --- 3.1
+
+EXPRESSIONS: dict[str, Callable] = {
+    "x + w": lambda x, w, b: x + w,
+    "x * w": lambda x, w, b: x * w,
+    "(x * w) * b": lambda x, w, b: x * w * b,
+    "x * x": lambda x, w, b: x * x,
+    "x + x": lambda x, w, b: x + x,
+    "(x * b, x * w)[1]": lambda x, w, b: (x * b, x * w)[1],
+    "x * w + x": lambda x, w, b: x * w + x,
+    "(x + w) * (x * w)": lambda x, w, b: (x + w) * (x * w),
+    "(y := x * w) * y + y * b": lambda x, w, b: (y := x * w) * y + y * b,
+    "((x * x + w) * x + b) * (x + b)": lambda x, w, b: ((x * x + w) * x + b) * (x + b),
+}
 
 
-@exercise(
+def try_tape(answer: Callable, *numbers: float) -> dict:
+    """Compute all expressions with a learner's numbers, and differentiate them by each."""
+    seen = {}
+    for text, expression in EXPRESSIONS.items():
+        inputs = dict(zip("xwb", map(answer, numbers)))
+        if any(value is None for value in inputs.values()):
+            raise NotRight("no_scalar", "`Scalar(2.0)` is None.")
+        y = expression(*inputs.values())
+        if not hasattr(y, "value"):
+            fact = f"{text} must be a Scalar too, and is of the type {type(y).__name__}."
+            raise NotRight("no_scalar", fact, "What does each operation return?")
+        seen[text] = y.value
+        for name, number in list(inputs.items())[: 3 if len(text) > 15 else 1]:
+            seen[f"the derivative of {text} by {name}"] = y.gradient(number)
+            if text == "x * w":
+                seen[f"the derivative of {text} by x, asked for again,"] = y.gradient(number)
+                seen[f"the derivative of {text} by a Scalar apart"] = y.gradient(answer(2.0))
+    seen["the derivative of a Scalar by itself"] = y.gradient(y)  # pyright: ignore[reportPossiblyUnboundVariable]
+    return seen
+
+
+def scalar(
+    slopes: Callable = lambda a, b: (b, a),
+    share: Callable = lambda bar, slope: bar * slope,
+    join: Callable = lambda before, share: before + share,
+    nothing: Any = 0.0,
+    fresh: bool = True,
+    spreads: bool = False,
+) -> type:
+    """Make a class of numbers with a list of notes, right or with faults."""
+
+    class Scalar:
+        notes: list = []
+        adjoints: dict = {}
+
+        def __init__(self, value: float):
+            self.value = value
+
+        def note(self, value: float, *inputs: tuple) -> "Scalar":
+            result = Scalar(value)
+            self.notes.append((result, inputs))
+            return result
+
+        def __add__(self, other: "Scalar") -> "Scalar":
+            return self.note(self.value + other.value, (self, 1.0), (other, 1.0))
+
+        def __mul__(self, other: "Scalar") -> "Scalar":
+            by_self, by_other = slopes(self.value, other.value)
+            return self.note(self.value * other.value, (self, by_self), (other, by_other))
+
+        def gradient(self, source: "Scalar") -> Any:
+            adjoints: dict = {self: 1.0} if fresh else self.adjoints
+            adjoints.setdefault(self, 1.0)
+            for output, inputs in reversed(self.notes):
+                if output in adjoints or spreads:
+                    bar = adjoints.get(output, 0.0)
+                    for number, slope in inputs:
+                        part = share(bar, slope)
+                        known = number in adjoints
+                        adjoints[number] = join(adjoints[number], part) if known else part
+            return adjoints.get(source, nothing)
+
+    return Scalar
+
+
+exercise(
     "3.1",
     "A tape for numbers",
-    points=3,
-    hints={
-        "no_scalar": "{what} must be a Scalar too, and is of the type {kind}.",
-        "result": "The value of {what} is wrong.",
-        "own_factor": "If a changes a little, by how many times as much does a·b change?\n"
-        "It doesn't depend on a.",
-        "replaced": "x is used twice in {what}, and one of its two paths is lost.\n"
+    3,
+    mistake(
+        "own_factor",
+        "For a * b the derivative by a is taken to be a.",
+        "If a changes a little, by how many times as much does a·b change?",
+        scalar(slopes=lambda a, b: (a, b)),
+        scalar(slopes=lambda a, b: (a, a)),
+        scalar(slopes=lambda a, b: (b, b)),
+    ),
+    mistake(
+        "replaced",
+        "Where a number is used twice, one of its two paths is lost.",
         "What happens to the contributions of paths that meet?",
-        "no_chain": "One operation is right, two in a row are not.\n"
+        scalar(join=lambda before, share: share),
+        scalar(join=lambda before, share: before),
+    ),
+    mistake(
+        "no_chain",
+        "One operation is right, two in a row are not.",
         "What is the derivative of the inner one multiplied by?",
-        "unconnected": "Where the result doesn't depend on a Scalar, the derivative is 0.",
-        "again": "The second call of `gradient` gives another answer than the first.\n"
-        "Does something of the first walk remain?",
-        "value": "The derivative of {what} is not right. Draw its graph, and follow every path.",
-    },
-)
-def Scalar(answer: Callable) -> None:
-    """Number -> an object with value, +, * and gradient(source)."""
-    x, w, b = (returned(call(answer, number)) for number in (3.0, 2.0, 5.0))
-
-    def computed(function: Callable, what: str, right: float, *numbers: Any) -> Any:
-        result = call(function, *numbers)
-        if not hasattr(result, "value"):
-            raise NotRight("no_scalar", what=what, kind=type(result).__name__)
-        expect(as_numbers(result.value, (), what), right, otherwise="result", what=what)
-        return result
-
-    def derivative(result: Any, source: Any) -> Any:
-        found = call(result.gradient, source)
-        return found if found is None else as_numbers(found, (), "the derivative")
-
-    def expect_derivative(result: Any, right: float, mistakes: list, what: str) -> None:
-        found = as_numbers(derivative(result, x), (), "the derivative")
-        expect(found, right, mistakes, what=what)
-
-    total = computed(operator.add, "x + w", 5.0, x, w)
-    product = computed(operator.mul, "x * w", 6.0, x, w)
-    expect_derivative(total, 1.0, [], "x + w")
-    if not is_close(as_numbers(derivative(total, x), (), "the derivative"), 1.0, 1e-4):
-        raise NotRight("again")
-    expect_derivative(product, 2.0, [("own_factor", 3.0)], "x * w")
-    chain = computed(operator.mul, "(x * w) * b", 30.0, product, b)
-    expect_derivative(chain, 10.0, [("no_chain", 2.0)], "(x * w) * b by x")
-    square = computed(operator.mul, "x * x", 9.0, x, x)
-    expect_derivative(square, 6.0, [("replaced", 3.0)], "x * x")
-    both = computed(operator.add, "x * w + x", 9.0, product, x)
-    expect_derivative(both, 3.0, [("replaced", 1.0), ("replaced", 2.0)], "x * w + x")
-    diamond = computed(operator.mul, "(x + w) * (x * w)", 30.0, total, product)
-    expect_derivative(diamond, 16.0, [("replaced", 6.0), ("replaced", 10.0)], "(x + w) * (x * w)")
-    if not is_close(as_numbers(derivative(diamond, w), (), "the derivative"), 21.0, 1e-4):
-        raise NotRight("value", what="(x + w) * (x * w) by w")
-    apart = derivative(product, call(answer, 1.0))
-    if apart is None or not is_close(apart, 0.0, 1e-4):
-        raise NotRight("unconnected")
+        scalar(share=lambda bar, slope: slope),
+    ),
+    mistake(
+        "unconnected",
+        "Where the result doesn't depend on a Scalar, the derivative must be 0.0, and is None.",
+        "What does `get` return for a key that isn't there?",
+        scalar(nothing=None),
+        scalar(nothing=None, spreads=True),
+    ),
+    mistake(
+        "again",
+        "Calls of `gradient` change what later calls return.",
+        "What of the first walk remains, when the second begins?",
+        scalar(fresh=False),
+    ),
+    cases=lambda random: (
+        [(3.0, 2.0, 5.0)]
+        + [
+            tuple(float(n) for n in random.uniform(0.5, 2, 3) * random.choice([-1, 1], 3))
+            for _ in range(2)
+        ]
+    ),
+    question="Draw the graph of this program, and follow every path.",
+    probe=try_tape,
+    inputs=("x", "w", "b"),
+)(scalar())
 
 
-@exercise(
+# --- 3.2
+
+COMPUTED = "stop_gradient of x·x, computed in the block"
+
+
+def cut(answer: Callable, x: np.ndarray, given: str) -> dict:
+    """Stop the gradient at a variable, and at a result; look at value, gradient and record."""
+    source = Variable(x)
+    with Tape(persistent=True) as tape:
+        inner = multiply(source, source) if given == COMPUTED else source
+        result = answer(inner)
+        if not isinstance(result, Tensor):
+            key, kind = (
+                ("no_return", "None") if result is None else ("no_tensor", type(result).__name__)
+            )
+            raise NotRight(key, f"It must return a Tensor, and returns {kind}.")
+        product = result * source
+    followed = None
+    if id(result) in tape.tracked and result is not source:
+        followed = tape.gradient(result, source)
+    return {
+        "the value": result.numpy(),
+        "the gradient of stop_gradient(x) * x": as_zeros(tape.gradient(product, source), x),
+        "a recorded path from x to the result": result is source or followed is not None,
+    }
+
+
+def as_zeros(gradient: Any, x: np.ndarray) -> np.ndarray:
+    """Make an array of a gradient, zeros of None."""
+    return np.zeros_like(x) if gradient is None else gradient.numpy()
+
+
+def unrecorded(function: Callable, pull_back: Callable) -> Callable:
+    """Make an operation of one input."""
+    return Operation("mine", function, pull_back)
+
+
+def stop_gradient(x: Tensor) -> Tensor:
+    """Return the same value, cut off."""
+    return Tensor(x.numpy())
+
+
+exercise(
     "3.2",
     "Stop here",
-    points=1,
-    hints={
-        "no_tensor": "The result must be a Tensor, and is of the type {kind}.",
-        "flows": "The gradient still flows through it: a recorded operation leads from x to it.\n"
+    1,
+    mistake(
+        "flows",
+        "The gradient still flows through it: a recorded operation leads from x to it.",
         "By what does a tape know a tensor?",
-        "connected": "No gradient flows, but a recorded operation still leads from x to it.\n"
+        lambda x: x,
+        lambda x: x * 1.0,
+    ),
+    mistake(
+        "connected",
+        "No gradient flows, but a recorded operation still leads from x to the result.",
         "By what does a tape know a tensor?",
-        "value": "Only the gradient should stop. The value must stay the same.",
-    },
-)
-def stop_gradient(answer: Callable) -> None:
-    """Tensor -> the same value, cut off."""
-    x = Variable([[1.5], [-2.0]])
-    with Tape(persistent=True) as tape:
-        squared = multiply(x, x)
-        stopped = [returned(call(answer, squared)), returned(call(answer, x))]
-        for result in stopped:
-            if not isinstance(result, Tensor):
-                raise NotRight("no_tensor", kind=type(result).__name__)
-        products = [result * x for result in stopped]
-    for result, right, product in zip(stopped, [squared.numpy(), x.numpy()], products):
-        expect(as_numbers(result, (2, 1), "the answer"), right)
-        gradient = as_numbers(tape.gradient(product, x), (2, 1), "the gradient")
-        expect(gradient, right, otherwise="flows")
-        # a copy that is a Variable is tracked by itself, but nothing leads to it from x
-        if id(result) in tape.tracked and tape.gradient(result, x) is not None:
-            raise NotRight("connected")
+        lambda x: x * 0.0 + x.value,
+    ),
+    mistake(
+        "some",
+        "It works for one of Tensor and Variable, and for the other the gradient still flows.",
+        "Is every x treated in the same way?",
+        lambda x: Tensor(x.numpy()) if isinstance(x, Variable) else x,
+        lambda x: x if isinstance(x, Variable) else Tensor(x.numpy()),
+    ),
+    cases=lambda random: [
+        (random.normal(0, 2, shape).astype(kind), inner)
+        for shape, kind in [((2, 1), "float64"), ((), "float64"), ((3,), "float32")]
+        for inner in ("x a Variable", COMPUTED)
+    ],
+    question="Only the gradient should stop. What does the tape know of the result?",
+    probe=cut,
+    inputs=("x", ""),
+    allowed=("tape",),
+)(stop_gradient)
 
 
-def pulled_back(operation: Callable, x: np.ndarray, bar: np.ndarray) -> np.ndarray:
-    """Return the adjoint that a learner's operation gives x when its result has `bar`.
+# --- 3.3 and 3.6
 
-    Raises
-    ------
-    NotRight
-        "not_recorded" where the tape knows nothing of the result.
-    """
-    variable = Variable(x)
+TENSOR = "x a watched Tensor"
+
+
+def study(operation: Callable, x: np.ndarray, bar: np.ndarray, given: str) -> dict:
+    """Return an operation's value, the adjoint of x, and second derivatives."""
+    watched = given == TENSOR
+    source, first, second = (Tensor(x) if watched else Variable(x) for _ in range(3))
     with Tape() as tape:
-        result = returned(call(operation, variable))
+        if watched:
+            tape.watch(source)
+        result = operation(source)
     if not isinstance(result, Tensor):
-        raise NotRight("not_recorded")
-    try:
-        gradient = call(tape.gradient, result, variable, bar)
-    except NotRight as error:
-        raise NotRight("pull_back", **error.details) from None
-    if gradient is None:
-        raise NotRight("not_recorded")
-    return as_numbers(gradient, x.shape, "the adjoint of x")
+        key, kind = (
+            ("no_return", "None") if result is None else ("not_recorded", type(result).__name__)
+        )
+        raise NotRight(
+            key, f"The result must be a Tensor that a tape has recorded, and is {kind}."
+        )
+    adjoint = tape.gradient(result, source, bar.astype(x.dtype))
+    if adjoint is None:
+        fact = "The tape knows nothing of the result: no recorded operation leads from x to it."
+        raise NotRight(
+            "not_recorded", fact, "Does it come from an `Operation`, called with x itself?"
+        )
+    return {
+        "the value": result.numpy(),
+        "the adjoint of x": adjoint.numpy(),
+        "the second derivative of y": second_derivative(operation, first, lambda y: y, watched),
+        "the second derivative of y·y": second_derivative(
+            operation, second, lambda y: y * y, watched
+        ),
+    }
 
 
-PULL_BACK_FAILS = "Its pull-back fails: {error}\n{where}\nDoes it return the adjoint of x?"
-
-
-def second_derivative(operation: Callable, x: np.ndarray, target: Callable) -> np.ndarray:
+def second_derivative(
+    operation: Callable, x: Tensor, target: Callable, watched: bool
+) -> np.ndarray:
     """Return the second derivative of target(operation(x)), 0 where no tape could follow."""
-    variable = Variable(x)
     with Tape() as outer:
         with Tape() as inner:
-            result = target(call(operation, variable))
-        first = call(inner.gradient, result, variable)
-    second = None
-    if isinstance(first, Tensor) and id(first) in outer.tracked:
-        second = call(outer.gradient, first, variable)
-    return np.zeros(x.shape) if second is None else as_numbers(second, x.shape, "the answer")
+            for tape in (outer, inner) if watched else ():
+                tape.watch(x)
+            result = target(operation(x))
+        first = inner.gradient(result, x)
+    if not isinstance(first, Tensor) or id(first) not in outer.tracked:
+        return np.zeros_like(x.value)
+    return as_zeros(outer.gradient(first, x), x.value)
 
 
-@exercise(
+def with_pull_back(function: Callable, pull_back: Callable) -> Callable:
+    """Make an operation of NumPy's function and a pull-back of (bar, y, x)."""
+    return lambda x: Operation("mine", function, pull_back)(x)
+
+
+def arrays(random: Random, low: float, high: float, *shapes: tuple) -> list[tuple]:
+    """Draw inputs and adjoints of some shapes, in both types, as Variables and Tensors."""
+    kinds = ["float64", "float64", "float32"]
+    return [
+        (
+            random.uniform(low, high, shape).astype(kinds[i % 3]),
+            random.normal(0, 3, shape),
+            TENSOR if i % 2 == 1 else "x a Variable",
+        )
+        for i, shape in enumerate(shapes)
+    ]
+
+
+def root(pull_back: Callable) -> Callable:
+    """Make a square root with a pull-back."""
+    return with_pull_back(np.sqrt, pull_back)
+
+
+NOT_RECORDED = mistake(
+    "not_recordable",
+    "The gradient is right, the second derivative is not.",
+    "Are `bar` and all that it meets Tensors to the end, and all operations recorded ones?",
+    root(lambda bar, y, x: bar * (0.5 / np.sqrt(x.value))),
+    root(lambda bar, y, x: Tensor(bar.value / (2 * y.value))),
+    root(lambda bar, y, x: Tensor(bar.value) / (2 * y)),
+)
+
+
+def sqrt(x: Tensor) -> Tensor:
+    """Return the square root, recorded."""
+    return Operation("sqrt", np.sqrt, lambda bar, y, x: bar / (2 * y))(x)
+
+
+exercise(
     "3.3",
     "A new operation",
-    points=2,
-    hints={
-        "not_recorded": "The tape knows nothing of the result: it must come from an `Operation`.",
-        "pull_back": PULL_BACK_FAILS,
-        "result": "The value of the result is not the square root.",
-        "no_bar": "The pull-back ignores `bar`, the adjoint that the result has got.",
-        "rule": "d√x/dx = 1 / (2·√x). Compare it with your slope, letter by letter.",
-        "not_recordable": "The gradient is right, the second derivative is not.\n"
-        "Are `bar` and the slope Tensors to the end, and all operations recorded ones?",
-        "value": "The adjoint of x is not right. Check it with `check_gradients`.",
-    },
-)
-def sqrt(answer: Callable) -> None:
-    """Tensor -> its square root, recorded."""
-    x, bar = np.array([4.0, 0.25, 2.0]), np.array([1.0, -3.0, 10.0])
-    found = pulled_back(answer, x, bar)
-    result = as_numbers(call(answer, Variable(x)), (3,), "the result")
-    expect(result, np.sqrt(x), otherwise="result")
-    slope = 0.5 / np.sqrt(x)
-    mistakes = [
-        ("no_bar", slope),
-        ("rule", 2 * bar * slope),
-        ("rule", -bar * slope),
-        ("rule", bar / (2 * x)),
-        ("rule", bar * np.sqrt(x)),
-        ("rule", bar * np.sqrt(x) / 2),
-    ]
-    expect(found, bar * slope, mistakes)
-
-    for target, second in [(identity, -(x**-1.5) / 4), (square, np.zeros(3))]:
-        expect(second_derivative(answer, x, target), second, otherwise="not_recordable")
+    2,
+    mistake(
+        "no_bar",
+        "The adjoint of x doesn't depend on `bar`, the adjoint that the result has got.",
+        "What does the chain rule do with bar?",
+        root(lambda bar, y, x: 0.5 / y),
+        root(lambda bar, y, x: Tensor(0.5 / y.value)),
+    ),
+    mistake(
+        "rule",
+        "The slope isn't that of the square root.",
+        "d√x/dx = 1 / (2·√x): where do the 2, the root and the sign stand in yours?",
+        root(lambda bar, y, x: bar / y),
+        root(lambda bar, y, x: -bar / (2 * y)),
+        root(lambda bar, y, x: bar / (2 * x)),
+        root(lambda bar, y, x: bar * y),
+        root(lambda bar, y, x: bar * y / 2),
+        root(lambda bar, y, x: bar * 2 * y),
+    ),
+    NOT_RECORDED,
+    cases=lambda random: arrays(random, 0.2, 5, (3,), (), (2, 3), (4,), (1, 2)),
+    question="Check it with `check_gradients`.",
+    probe=study,
+    inputs=("x", "bar", ""),
+    allowed=("tape",),
+)(sqrt)
 
 
-def identity(y: Tensor) -> Tensor:
-    """Return y itself."""
-    return y
+# --- 3.4
 
 
-def square(y: Tensor) -> Tensor:
-    """Return y·y; the adjoint that y gets then depends on x."""
-    return multiply(y, y)
+def repeated(bar: np.ndarray, shape: tuple) -> tuple[tuple, tuple]:
+    """Return the axes that were put in front, and those of length 1 along which it repeated."""
+    new = bar.ndim - len(shape)
+    return tuple(range(new)), tuple(i + new for i, n in enumerate(shape) if n == 1)
 
 
-@exercise(
+def reduced(
+    reduce: Callable, front: bool = True, length_one: bool = True, keep: bool = True
+) -> Callable:
+    """Make an answer that reduces over some of the axes."""
+
+    def answer(bar: np.ndarray, shape: tuple) -> np.ndarray:
+        new, stretched = repeated(bar, shape)
+        if length_one:
+            bar = reduce(bar, axis=stretched, keepdims=keep)
+        return reduce(bar, axis=new) if front else bar
+
+    return answer
+
+
+SHAPES = [((4, 3), (4, 3)), ((4, 3), (3,)), ((4, 3), ()), ((4, 3), (4, 1)), ((4, 3), (1, 3))]
+SHAPES += [((2, 4, 3), (4, 1)), ((2, 4, 3), (1, 1)), ((2, 1, 3), (1, 3)), ((5,), (1,)), ((5,), ())]
+SHAPES += [((3, 3), (3,)), ((3, 3), (3, 1)), ((2, 3, 4, 5), (3, 1, 5)), ((2, 2, 2), (2, 1, 2))]
+SHAPES += [((1, 3), (3,)), ((3, 1), (1, 1))]
+
+
+def undo_broadcasting(bar: np.ndarray, shape: tuple) -> np.ndarray:
+    """Return bar, summed over what was repeated."""
+    new, stretched = repeated(bar, shape)
+    return bar.sum(axis=stretched, keepdims=True).sum(axis=new)
+
+
+exercise(
     "3.4",
     "Broadcasting, undone",
-    points=2,
-    hints={
-        "mean": "Each copy has an influence of its own. Do influences average, or add?",
-        "one_copy": "This is the influence of a single copy. What about the others?",
-        "axes_lost": "From {before} to {shape}: an axis of length 1 is still an axis.",
-        "length_one": "Axes that were put in front are right.\n"
-        "From {before} to {shape}: along which other axis was something repeated?",
-        "in_front": "From {before} to {shape}: the axes that were put in front must vanish.",
-        "value": "From {before} to {shape} it is wrong. Which element was copied to where?",
-    },
-)
-def undo_broadcasting(answer: Callable) -> None:
-    """(bar, shape) -> bar, summed over what was repeated."""
-    cases = [((4, 3), (4, 3)), ((4, 3), (3,)), ((4, 3), ()), ((4, 3), (4, 1)), ((4, 3), (1, 3))]
-    cases += [((2, 4, 3), (4, 1)), ((2, 4, 3), (1, 1)), ((2, 1, 3), (1, 3)), ((5,), (1,))]
-    cases += [((3, 3), (3,)), ((3, 3), (3, 1))]  # lengths alone don't tell the axes
-    for before, shape in cases:
-        bar = np.random.default_rng(0).normal(size=before)
-        copies = bar.size // max(1, int(np.prod(shape)))
-        new = len(before) - len(shape)
-        stretched = [i + new for i, n in enumerate(shape) if n == 1 and before[i + new] != 1]
-        right = bar.sum(axis=(*range(new), *stretched)).reshape(shape)
-        found = returned(call(answer, bar, shape))
-        details = {"before": before, "shape": shape}
-        if np.shape(found) != shape:
-            if np.shape(found) == tuple(n for n in shape if n != 1):
-                raise NotRight("axes_lost", **details)
-            if np.shape(found) == before[new:]:
-                raise NotRight("length_one", **details)
-            if new and np.ndim(found) > len(shape):
-                raise NotRight("in_front", **details)
-        one_copy = bar[(0,) * new + tuple(slice(0, n) for n in shape)]
-        mistakes = [("mean", right / copies), ("one_copy", one_copy)]
-        found = as_numbers(found, shape, f"the adjoint from {before} to {shape}")
-        expect(found, right, mistakes, **details)
+    2,
+    mistake(
+        "mean",
+        "It averages over the copies.",
+        "Each copy has an influence of its own. Do influences average, or add?",
+        reduced(np.mean),
+    ),
+    mistake(
+        "one_copy",
+        "It returns the adjoint of a single copy.",
+        "What about the other copies?",
+        lambda bar, shape: bar[(0,) * (bar.ndim - len(shape)) + tuple(slice(0, n) for n in shape)],
+    ),
+    mistake(
+        "axes_lost",
+        "Axes of length 1 are lost: the shape isn't the one that is asked for.",
+        "Which option of `sum` keeps an axis that is summed over?",
+        reduced(np.sum, keep=False),
+        lambda bar, shape: np.squeeze(undo_broadcasting(bar, shape)),
+    ),
+    mistake(
+        "length_one",
+        "Only the axes that were put in front are summed over.",
+        "From (4, 3) to (4, 1): along which axis was something repeated?",
+        reduced(np.sum, length_one=False),
+    ),
+    mistake(
+        "in_front",
+        "The axes that were put in front are still there.",
+        "From (4, 3) to (3,): along which axis was something repeated?",
+        reduced(np.sum, front=False),
+        lambda bar, shape: bar,
+    ),
+    cases=lambda random: [(random.normal(0, 2, before), shape) for before, shape in SHAPES],
+    question="Which element was copied to where?",
+)(undo_broadcasting)
 
 
-PROGRAMS = "abcdefgh"
-STILL_RIGHT = set("adgh")
+# --- 3.5
 
 
-@exercise(
+def still_right() -> set:
+    """Return the letters of the programs that stay right."""
+    return set("adgh")
+
+
+exercise(
     "3.5",
     "Predict what a fault does",
-    points=2,
-    hints={
-        "complement": "These are the programs that go wrong. The question asks for the others.",
-        "intermediate": "One is too many: also an intermediate result can be used twice.",
-        "constants": "One is missing: which tensors get an adjoint at all, and does a plain 2.0?",
-        "two_operands": "An operation with two operands is no problem by itself.\n"
-        "Its two shares go to two different tensors, unless these are the same one.",
-        "reused": "A tensor that is used twice gets two shares, and one of them is lost.\n"
-        "Count the uses of each tensor in every program that you named.",
-        "value": "{number} of the 8 programs are judged wrongly. Draw the graph of each.",
-    },
-)
-def still_right(answer: Callable) -> None:
-    """() -> letters of the programs that stay right."""
-    found = as_letters(call(answer), PROGRAMS)
-    if found == STILL_RIGHT:
-        return
-    missing, extra = STILL_RIGHT - found, found - STILL_RIGHT
-    if found == set(PROGRAMS) - STILL_RIGHT:
-        raise NotRight("complement")
-    if extra == {"f"} and not missing:
-        raise NotRight("intermediate")
-    if missing == {"h"} and not extra:
-        raise NotRight("constants")
-    if missing & set("adg") and not extra:
-        raise NotRight("two_operands")
-    if extra & set("bce"):
-        raise NotRight("reused")
-    raise NotRight("value", number=len(missing | extra))
+    2,
+    mistake(
+        "complement",
+        "These are the programs that go wrong.",
+        "For which is the question asked?",
+        lambda: set("bcef"),
+    ),
+    mistake(
+        "intermediate",
+        "One is too many.",
+        "Can only an input be used twice?",
+        lambda: set("adfgh"),
+    ),
+    mistake(
+        "constants",
+        "One is missing.",
+        "Which tensors get an adjoint at all, and does a plain 2.0?",
+        lambda: set("adg"),
+    ),
+    mistake(
+        "reused",
+        "You named a program in which an input is used twice.",
+        "It gets two shares. Which one is left?",
+        seen=letters_seen(lambda found: found & set("bce")),
+    ),
+    mistake(
+        "two_operands",
+        "A program is missing in which every tensor is used once.",
+        "Are two operands of one operation a problem, if they are two different tensors?",
+        seen=letters_seen(lambda found: not found & set("bcef") and set("adg") - found),
+    ),
+    mistake(
+        "intermediate_too",
+        "At least one is too many, and one is missing.",
+        "How often is each tensor used, inputs and intermediate results?",
+        seen=letters_seen(lambda found: found & set("bcef")),
+    ),
+    cases=lambda random: [()],
+    probe=letters("abcdefgh"),
+    secret=True,
+)(still_right)
 
 
-@exercise(
+# --- 3.6
+
+
+def running(pull_back: Callable) -> Callable:
+    """Make a running sum with a pull-back of an array."""
+    return with_pull_back(np.cumsum, lambda bar, y, x: Tensor(pull_back(bar.value)))
+
+
+def recorded(weights: Callable) -> Callable:
+    """Make a running sum whose pull-back multiplies by a matrix, recorded."""
+    return with_pull_back(np.cumsum, lambda bar, y, x: weights(len(x.value)).astype(x.dtype) @ bar)
+
+
+def upper(n: int) -> np.ndarray:
+    """Return the transposed Jacobian of a running sum."""
+    return np.triu(np.ones((n, n)))
+
+
+def both_ways(weights: Callable) -> list[Callable]:
+    """Make a running sum with a wrong pull-back, once recorded and once not."""
+    return [recorded(weights), running(lambda bar: weights(len(bar)) @ bar)]
+
+
+def cumsum(x: Tensor) -> Tensor:
+    """Return the running sum, recorded."""
+    return Operation("cumsum", np.cumsum, lambda bar, y, x: cumsum(bar[::-1])[::-1])(x)
+
+
+exercise(
     "3.6",
     "The pull-back of a running sum",
-    points=3,
-    hints={
-        "not_recorded": "The tape knows nothing of the result: it must come from an `Operation`.",
-        "pull_back": PULL_BACK_FAILS,
-        "result": "The value of the result is not the running sum.",
-        "not_transposed": "This sums the adjoint in the same direction as the values.\n"
+    3,
+    mistake(
+        "not_transposed",
+        "It sums the adjoint in the same direction as the values.",
         "Which results does the first input reach, and which the last?",
-        "not_turned_back": "Nearly: the right numbers, in the wrong order.",
-        "identity": "Each input gets only the adjoint of its own place.\n"
+        *both_ways(lambda n: upper(n).T),
+    ),
+    mistake(
+        "not_turned_back",
+        "The right numbers, in the opposite order.",
+        "What must be done after the sum?",
+        *both_ways(lambda n: upper(n)[::-1]),
+    ),
+    mistake(
+        "identity",
+        "Each input gets only the adjoint of its own place.",
         "Which other results does it reach?",
-        "all_the_same": "Each input gets the sum of all. Does the last one reach all results?",
-        "not_recordable": "The gradient is right, the second derivative is not.\n"
+        *both_ways(np.eye),
+    ),
+    mistake(
+        "all_the_same",
+        "Each input gets the sum of all.",
+        "Does the last input reach all results?",
+        *both_ways(lambda n: np.ones((n, n))),
+    ),
+    mistake(
+        "off_by_one",
+        "A term is missing.",
+        "Does an input reach the result of its own place?",
+        *both_ways(lambda n: upper(n) - np.eye(n)),
+    ),
+    mistake(
+        "not_recordable",
+        "The gradient is right, the second derivative is not.",
         "Is `bar` a Tensor to the end? Are all operations on it recorded, with right pull-backs?",
-        "off_by_one": "A term is missing: does an input reach the result of its own place?",
-        "value": "The adjoint of x is not right.\n"
-        "Write down the Jacobian for 3 elements, and multiply by its transpose.",
-    },
-)
-def cumsum(answer: Callable) -> None:
-    """Tensor (n,) -> its running sum, recorded."""
-    x, bar = np.array([0.5, -1.0, 2.0, 3.0]), np.array([1.0, 10.0, 100.0, 1000.0])
-    found = pulled_back(answer, x, bar)
-    result = as_numbers(call(answer, Variable(x)), (4,), "the result")
-    expect(result, np.cumsum(x), otherwise="result")
-    right = np.cumsum(bar[::-1])[::-1]
-    mistakes = [
-        ("not_transposed", np.cumsum(bar)),
-        ("not_turned_back", right[::-1]),
-        ("identity", bar),
-        ("all_the_same", np.full(4, bar.sum())),
-        ("off_by_one", right - bar),
-    ]
-    expect(found, right, mistakes, tolerance=1e-6)
-    second = 2 * np.cumsum(np.cumsum(np.ones(4))[::-1])[::-1]
-    expect(second_derivative(answer, x, square), second, otherwise="not_recordable")
+        running(lambda bar: upper(len(bar)) @ bar),
+    ),
+    cases=lambda random: arrays(random, -2, 2, (3,), (1,), (4,), (6,), (5,)),
+    question="Write down the Jacobian for 3 elements, and multiply by its transpose.",
+    probe=study,
+    inputs=("x", "bar", ""),
+    allowed=("tape",),
+)(cumsum)
 
 
-MATRIX = np.random.default_rng(1).normal(size=(4, 4))
-RIGHT_PULL_BACKS = {  # what it is: f, its pull-back
-    "sin": (np.sin, lambda x, bar: bar * np.cos(x)),
-    "a matrix product": (lambda x: MATRIX @ x, lambda x, bar: MATRIX.T @ bar),
-    "a sum": (lambda x: x.sum(keepdims=True), lambda x, bar: np.full(4, bar[0])),
-    "10⁶·exp": (lambda x: 1e6 * np.exp(x), lambda x, bar: bar * 1e6 * np.exp(x)),
-    "10⁻¹²·cumsum": (
+# --- 3.7
+
+
+def matrix(n: int) -> np.ndarray:
+    """Return a square matrix."""
+    return np.random.default_rng(n).normal(size=(n, n))
+
+
+def changed(array: np.ndarray, index: int, factor: float) -> np.ndarray:
+    """Multiply an element of an array."""
+    array = np.array(array)
+    array[index] *= factor
+    return array
+
+
+def sin_back(x: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """Pull back through the sine."""
+    return bar * np.cos(x)
+
+
+def times(x: np.ndarray) -> np.ndarray:
+    """Multiply by a square matrix."""
+    return matrix(len(x)) @ x
+
+
+PULL_BACKS: dict[str, tuple[bool, Callable, Callable]] = {  # whether it is right, f, pull-back
+    "the sine's": (True, np.sin, sin_back),
+    "a matrix product's": (True, times, lambda x, bar: matrix(len(x)).T @ bar),
+    "a wide matrix product's": (
+        True,
+        lambda x: matrix(len(x))[:2] @ x,
+        lambda x, bar: matrix(len(x))[:2].T @ bar,
+    ),
+    "a sum's": (True, lambda x: x.sum(keepdims=True), lambda x, bar: np.full(len(x), bar[0])),
+    "10⁶·exp's": (True, lambda x: 1e6 * np.exp(x), lambda x, bar: bar * 1e6 * np.exp(x)),
+    "10⁻¹²·cumsum's": (
+        True,
         lambda x: 1e-12 * np.cumsum(x),
         lambda x, bar: 1e-12 * np.cumsum(bar[::-1])[::-1],
     ),
+    "the sine's with the sign turned": (False, np.sin, lambda x, bar: -sin_back(x, bar)),
+    "three times the sine's": (False, np.sin, lambda x, bar: 3 * sin_back(x, bar)),
+    "the sine's, 1 % too large": (False, np.sin, lambda x, bar: 1.01 * sin_back(x, bar)),
+    "the sine's without bar": (False, np.sin, lambda x, bar: np.cos(x)),
+    "the sine's, NaN throughout": (False, np.sin, lambda x, bar: np.nan * bar),
+    "the sine's, first element forgotten": (
+        False,
+        np.sin,
+        lambda x, bar: changed(sin_back(x, bar), 0, 0),
+    ),
+    "the sine's, last element forgotten": (
+        False,
+        np.sin,
+        lambda x, bar: changed(sin_back(x, bar), -1, 0),
+    ),
+    "the sine's, the sign of one element turned": (
+        False,
+        np.sin,
+        lambda x, bar: changed(sin_back(x, bar), len(x) // 2, -1),
+    ),
+    "a matrix product's, right if all of bar is equal": (
+        False,
+        times,
+        lambda x, bar: matrix(len(x)).sum(axis=0) * bar,
+    ),
+    "a matrix product's, its elements reversed": (
+        False,
+        times,
+        lambda x, bar: (matrix(len(x)).T @ bar)[::-1],
+    ),
+    "a matrix product's, not transposed": (False, times, lambda x, bar: matrix(len(x)) @ bar),
+    "a matrix product's, the last output forgotten": (
+        False,
+        times,
+        lambda x, bar: matrix(len(x)).T @ changed(bar, -1, 0),
+    ),
+    "10⁻¹²·sin's with the sign turned": (
+        False,
+        lambda x: 1e-12 * np.sin(x),
+        lambda x, bar: -1e-12 * sin_back(x, bar),
+    ),
 }
-WRONG_PULL_BACKS = [  # the misconception that lets it pass, f, its wrong pull-back
-    ("accepts_all", np.sin, lambda x, bar: -bar * np.cos(x)),
-    ("accepts_all", np.sin, lambda x, bar: 3 * bar),
-    ("ones_as_bar", lambda x: MATRIX @ x, lambda x, bar: MATRIX.sum(axis=0) * bar),
-    ("ones_as_direction", lambda x: MATRIX @ x, lambda x, bar: (MATRIX.T @ bar)[::-1]),
-    ("absolute", lambda x: 1e-12 * np.sin(x), lambda x, bar: -1e-12 * bar * np.cos(x)),
-    ("too_loose", np.sin, lambda x, bar: 1.01 * bar * np.cos(x)),
-    ("some_elements", np.sin, lambda x, bar: bar * np.cos(x) * [1, 1, 1, 0]),
-    ("nan", np.sin, lambda x, bar: np.nan * bar),
-]
 
 
-@exercise(
+def verdicts(answer: Callable, x: np.ndarray) -> dict:
+    """Ask for a verdict on all pull-backs."""
+    return {f"the verdict on {name}": answer(*pair, x) for name, (_, *pair) in PULL_BACKS.items()}
+
+
+def sides(
+    f: Callable, pull_back: Callable, x: np.ndarray, u: Any = None, bar: Any = None
+) -> tuple:
+    """Return both sides of the dot test, and the size of what was compared."""
+    random, h = np.random.default_rng(1), 1e-5
+    u = random.normal(size=x.shape) if u is None else u
+    along = (f(x + h * u) - f(x - h * u)) / (2 * h)
+    bar = random.normal(size=along.shape) if bar is None else np.ones(along.shape)
+    size = np.linalg.norm(bar) * np.linalg.norm(along)
+    return bar @ along, pull_back(x, bar) @ u, size
+
+
+def test_by(verdict: Callable, **how: Any) -> Callable:
+    """Make a test that judges by both sides and the size."""
+
+    def answer(f: Callable, pull_back: Callable, x: np.ndarray) -> bool:
+        options = {name: make(x) for name, make in how.items()}
+        return bool(verdict(*sides(f, pull_back, x, **options)))
+
+    return answer
+
+
+def only(name: str, *also: str) -> Callable:
+    """Make what a `Mistake` has `seen`: this verdict is wrong, and no other one but `also`."""
+
+    def seen(found: list[Parts], right: list[Parts]) -> bool:
+        wrong = {key for a, b in zip(found, right) for key in b if a[key] != b[key]}
+        names = [f"the verdict on {each}" for each in (name, *also)]
+        return names[0] in wrong and wrong <= set(names)
+
+    return seen
+
+
+def close(left: float, other: float, size: float) -> bool:
+    """Tell whether two numbers are close."""
+    return bool(abs(left - other) <= 1e-6 * size)
+
+
+def dot_test(f: Callable, pull_back: Callable, x: np.ndarray) -> bool:
+    """Tell whether a pull-back fits its function at x."""
+    return close(*sides(f, pull_back, x))
+
+
+exercise(
     "3.7",
     "A test that finds faults",
-    points=3,
-    hints={
-        "no_answer": "The answer must be True or False, and is of the type {kind}.",
-        "rejects_all": "It rejects all right pull-backs, that of the sine too.\n"
+    3,
+    mistake(
+        "accepts_all",
+        "It accepts every pull-back, whatever it returns.",
+        "Which two numbers do you compare? Print them for a wrong sign.",
+        lambda f, pull_back, x: True,
+    ),
+    mistake(
+        "rejects_all",
+        "It rejects all right pull-backs, that of the sine too.",
         "Print the two numbers that you compare: do they nearly agree?",
-        "rejects_right": "It rejects a right pull-back, of {what}.\n"
-        "Differences have an error: how large, compared with the numbers themselves?",
-        "accepts_all": "It accepts even a pull-back with the wrong sign or slope.",
-        "ones_as_bar": "It accepts a pull-back that is right only if all adjoints are equal.\n"
+        seen=lambda found, right: (
+            not any(
+                each[f"the verdict on {name}"]
+                for each in found
+                for name, (is_right, *_) in PULL_BACKS.items()
+                if is_right
+            )
+        ),
+    ),
+    mistake(
+        "ones_as_bar",
+        "It accepts what is right only if all elements of bar are 1 or equal, and finds all else.",
         "Which bar do you try?",
-        "ones_as_direction": "It accepts a pull-back whose elements are in the wrong order:\n"
-        "their sum is right. In which direction do you move x?",
-        "absolute": "For an f of size 10⁻¹² it accepts a wrong sign. Is the tolerance relative?",
-        "too_loose": "It accepts a slope that is wrong by 1 %. How exact is a central difference?",
-        "some_elements": "It accepts a pull-back that forgets one element. Are all of them tried?",
-        "nan": "It accepts a pull-back that returns NaN: every comparison with NaN is False.",
-    },
-)
-def dot_test(answer: Callable) -> None:
-    """(f, pull_back, x) -> whether they fit."""
-    x = np.array([0.3, -0.8, 1.1, 0.6])
+        seen=only("a matrix product's, right if all of bar is equal", "the sine's without bar"),
+    ),
+    mistake(
+        "ones_as_direction",
+        "It accepts a pull-back with its elements in the wrong order, and finds all else.",
+        "In which direction do you move x?",
+        seen=only("a matrix product's, its elements reversed"),
+    ),
+    mistake(
+        "absolute",
+        "It accepts whatever is as small as 10⁻¹², and finds all else.",
+        "How large is your tolerance, compared with the numbers themselves?",
+        seen=only("10⁻¹²·sin's with the sign turned"),
+    ),
+    mistake(
+        "nan",
+        "It accepts a pull-back that returns NaN, and finds all else.",
+        "What is every comparison with NaN?",
+        seen=only("the sine's, NaN throughout"),
+    ),
+    mistake(
+        "sizes_alone",
+        "It accepts a pull-back with the wrong sign.",
+        "Do you compare the numbers, or only their sizes?",
+        test_by(lambda a, b, size: close(abs(a), abs(b), size)),
+    ),
+    cases=lambda random: [(random.uniform(-1.2, 1.2, n),) for n in (4, 3, 6)],
+    question="What is special about the pull-backs on which it is wrong?",
+    probe=verdicts,
+    inputs=("x",),
+    allowed=("differentiation",),
+)(dot_test)
 
-    def accepts(f: Callable, pull_back: Callable) -> bool:
-        result = call(answer, f, pull_back, x)
-        if not isinstance(result, bool | np.bool_):
-            raise NotRight("no_answer", kind=type(result).__name__)
-        return bool(result)
 
-    rejected = [what for what, pair in RIGHT_PULL_BACKS.items() if not accepts(*pair)]
-    if rejected:
-        all_of_them = len(rejected) == len(RIGHT_PULL_BACKS)
-        raise NotRight("rejects_all" if all_of_them else "rejects_right", what=rejected[0])
-    for misconception, *pair in WRONG_PULL_BACKS:
-        if accepts(*pair):
-            raise NotRight(misconception)
+# --- 3.8 to 3.12: pull-backs of one line
+
+
+def max_back(x: np.ndarray, bar: float) -> np.ndarray:
+    """Pull back through the largest element."""
+    return bar * (x == x.max())
+
+
+exercise(
+    "3.8",
+    "Pull back: the maximum",
+    1,
+    mistake(
+        "everywhere",
+        "Every element gets an adjoint, or a share of it.",
+        "If an element that isn't the largest moves a little, does the maximum move?",
+        lambda x, bar: np.full(x.shape, bar),
+        lambda x, bar: np.full(x.shape, bar / len(x)),
+    ),
+    mistake(
+        "no_bar",
+        "The adjoint of the result doesn't come into it.",
+        "What does the chain rule do with bar?",
+        lambda x, bar: 1.0 * (x == x.max()),
+    ),
+    mistake(
+        "value",
+        "It is multiplied by the element itself.",
+        "How fast does the maximum change with its element?",
+        lambda x, bar: bar * x * (x == x.max()),
+    ),
+    mistake(
+        "minimum",
+        "The smallest element gets the adjoint, or the one that is largest without its sign.",
+        "For (-5, 2, 1), which element is the maximum?",
+        lambda x, bar: bar * (x == x.min()),
+        lambda x, bar: bar * (abs(x) == abs(x).max()),
+    ),
+    cases=lambda random: [
+        (random.normal(-2, 3, n), float(random.normal(0, 3))) for n in (4, 1, 3, 6, 5)
+    ],
+    question="Which element moves the result, and how fast?",
+)(max_back)
+
+
+def sort_back(x: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """Pull back through np.sort."""
+    return bar[np.argsort(np.argsort(x))]
+
+
+exercise(
+    "3.9",
+    "Pull back: sorting",
+    2,
+    mistake(
+        "same_way",
+        "The adjoint is put into the order of the result once more, not back.",
+        "Where did the first element of the result come from?",
+        lambda x, bar: bar[np.argsort(x)],
+    ),
+    mistake(
+        "unchanged",
+        "Each adjoint stays at its place.",
+        "Where did the first element of the result come from?",
+        lambda x, bar: bar,
+    ),
+    mistake(
+        "sorted_bar",
+        "The adjoints are sorted by their own size.",
+        "What decides the order, x or bar?",
+        lambda x, bar: np.sort(bar),
+    ),
+    mistake(
+        "turned",
+        "The adjoint is turned round.",
+        "Where did the first element of the result come from?",
+        lambda x, bar: bar[::-1],
+    ),
+    cases=lambda random: [
+        (random.normal(-1, 3, n), random.normal(0, 3, n)) for n in (4, 1, 6, 5, 8)
+    ],
+    question="Sorting is a permutation. What is its transpose?",
+)(sort_back)
+
+
+def gather_back(bar: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
+    """Pull back through x[index]."""
+    return np.bincount(index, bar, n)
+
+
+def assigned(bar: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
+    """Assign the adjoints, so that the last one stays."""
+    result = np.zeros(n)
+    result[index] = bar
+    return result
+
+
+exercise(
+    "3.10",
+    "Pull back: picking elements",
+    2,
+    mistake(
+        "one_of_several",
+        "An element that was picked several times keeps one of its adjoints.",
+        "What does NumPy do with `result[[0, 0]] += 1`? And what with `np.add.at`?",
+        assigned,
+        lambda bar, index, n: assigned(bar[::-1], index[::-1], n),
+    ),
+    mistake(
+        "mean",
+        "An element that was picked several times gets the mean of its adjoints.",
+        "Do influences average, or add?",
+        lambda bar, index, n: (
+            gather_back(bar, index, n) / np.maximum(np.bincount(index, None, n), 1)
+        ),
+    ),
+    mistake(
+        "counts",
+        "This is how often each element was picked.",
+        "Where does bar come in?",
+        lambda bar, index, n: np.bincount(index, None, n),
+    ),
+    cases=lambda random: (
+        [(np.array([1.0, 10.0, 100.0]), np.array([2, 0, 2]), 4)]
+        + [
+            (random.normal(0, 3, m), random.integers(0, n, m), n)
+            for n, m in [(3, 5), (6, 3), (1, 4)]
+        ]
+    ),
+    question="Which results does x[0] reach?",
+)(gather_back)
+
+
+def conv_back(bar: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Pull back through the sliding products y[i] = Σ w[k]·x[i + k]."""
+    return np.convolve(bar, w)
+
+
+exercise(
+    "3.11",
+    "Pull back: a convolution",
+    2,
+    mistake(
+        "not_turned",
+        "The weights stand the wrong way round.",
+        "Which weight leads from x[0] to y[0], and which from x[1] to y[0]?",
+        lambda bar, w: np.convolve(bar, w[::-1]),
+    ),
+    mistake(
+        "edges",
+        "The shape is that of bar, or shorter: the edges of x are missing.",
+        "How many elements has x, if y has m and w has k of them?",
+        lambda bar, w: np.convolve(bar, w, "same"),
+        lambda bar, w: np.convolve(bar, w, "valid"),
+        lambda bar, w: np.convolve(bar, w[::-1], "same"),
+        lambda bar, w: np.convolve(bar, w[::-1], "valid"),
+    ),
+    mistake(
+        "sum_of_weights",
+        "Each adjoint is multiplied by the sum of all weights.",
+        "To which elements of x does y[0] lead back, and by which weight to each?",
+        lambda bar, w: np.append(bar * w.sum(), np.zeros(len(w) - 1)),
+    ),
+    cases=lambda random: (
+        [(np.array([1.0, 10.0, 100.0]), np.array([2.0, 3.0]))]
+        + [
+            (random.normal(0, 3, m), random.normal(0, 2, k))
+            for m, k in [(4, 3), (5, 1), (3, 4), (6, 2)]
+        ]
+    ),
+    question="Write down the Jacobian for 4 inputs and 2 weights, and transpose it.",
+)(conv_back)
+
+
+def logsumexp_back(x: np.ndarray, bar: float) -> np.ndarray:
+    """Pull back through log Σ exp(x)."""
+    powers = np.exp(x - x.max())
+    return bar * powers / powers.sum()
+
+
+exercise(
+    "3.12",
+    "Pull back: log of a sum of exponentials",
+    2,
+    mistake(
+        "overflow",
+        "For large elements it is NaN; for others it is right.",
+        "What is exp(1000)? And does the result change if all x are shifted?",
+        lambda x, bar: bar * np.exp(x) / np.exp(x).sum(),
+    ),
+    mistake(
+        "no_bar",
+        "The adjoint of the result doesn't come into it.",
+        "What does the chain rule do with bar?",
+        lambda x, bar: logsumexp_back(x, 1.0),
+    ),
+    mistake(
+        "not_divided",
+        "The exponentials aren't divided by their sum.",
+        "What is the derivative of ln(s) by s?",
+        lambda x, bar: bar * np.exp(x - x.max()),
+        lambda x, bar: bar * np.exp(x),
+    ),
+    mistake(
+        "no_exponential",
+        "It is x over the sum of x.",
+        "What is the derivative of exp(x)?",
+        lambda x, bar: bar * x / x.sum(),
+    ),
+    cases=lambda random: [
+        (np.array([1000.0, 1000.0, -1000.0]), 2.0),
+        *[(random.normal(0, 2, n), float(random.normal(0, 3))) for n in (3, 1, 5)],
+        (random.normal(-900, 2, 4), 1.5),
+    ],
+    question="Differentiate ln(s), then s = Σ exp(x). What do the results add up to?",
+)(logsumexp_back)
+
+
+# --- 3.13
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Return probabilities along the last axis."""
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def over(x: np.ndarray, axis: int | None, shift: Any = 0.0) -> np.ndarray:
+    """Return a softmax over an axis, after a shift."""
+    powers = np.exp(x - shift)
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+def writes_into(x: np.ndarray) -> np.ndarray:
+    """Return a softmax, and spoil x."""
+    x -= x.max(axis=-1, keepdims=True)
+    return softmax(x)
+
+
+SOFTMAXES: dict[str, tuple[bool, Callable]] = {
+    "a right one": (True, softmax),
+    "a right one by logarithms": (
+        True,
+        lambda x: np.exp(x - np.logaddexp.reduce(x, axis=-1, keepdims=True)),
+    ),
+    "one that overflows": (False, lambda x: over(x, -1)),
+    "one along the first axis": (False, lambda x: over(x, 0, x.max())),
+    "one over all axes together": (False, lambda x: over(x, None, x.max())),
+    "one that writes into x": (False, writes_into),
+    "one that returns logarithms": (False, lambda x: np.log(softmax(x))),
+    "one that isn't divided by the sum": (False, lambda x: np.exp(x - x.max(-1, keepdims=True))),
+    "one that takes -x": (False, lambda x: softmax(-x)),
+    "one with base 2": (False, lambda x: softmax(x * np.log(2))),
+    "one that takes |x|": (False, lambda x: softmax(abs(x))),
+    "one that rounds to 3 digits": (False, lambda x: np.round(softmax(x), 3)),
+}
+
+
+def kill(answer: Callable) -> dict:
+    """Ask for a verdict on all candidates."""
+    return {f"the verdict on {name}": answer(each) for name, (_, each) in SOFTMAXES.items()}
+
+
+def judge_softmax(candidate: Callable) -> bool:
+    """Tell whether a softmax is right."""
+    for x in (np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]]), np.array([[1000.0, 999.0]])):
+        before, found = x.copy(), candidate(x)
+        if not (np.array_equal(x, before) and np.allclose(found, softmax(before))):
+            return False
+    return True
+
+
+def verdicts_of(*right: str) -> Callable:
+    """Make what a `Mistake` has `seen`: only these faults are found wanting."""
+
+    def seen(found: list[Parts], rights: list[Parts]) -> bool:
+        wrong = {name for name in rights[0] if found[0][name] != rights[0][name]}
+        return wrong == {f"the verdict on {each}" for each in right}
+
+    return seen
+
+
+exercise(
+    "3.13",
+    "The test that finds ten faults",
+    3,
+    mistake(
+        "accepts_all",
+        "It accepts everything.",
+        "Does the function return the result of a comparison?",
+        lambda candidate: True,
+    ),
+    mistake(
+        "rejects_all",
+        "It rejects everything, the right ones too.",
+        "What does your test say about a softmax that you trust?",
+        lambda candidate: False,
+    ),
+    mistake(
+        "sums_to_one",
+        "It accepts whatever is positive and adds up to 1 along the last axis.",
+        "Which of the numbers should be larger, and by which factor?",
+        seen=lambda found, right: (
+            all(
+                found[0][f"the verdict on {name}"]
+                for name in ("one that takes -x", "one with base 2")
+            )
+            and all(
+                found[0][f"the verdict on {name}"] for name, (ok, _) in SOFTMAXES.items() if ok
+            )
+            and not found[0]["the verdict on one along the first axis"]
+        ),
+    ),
+    mistake(
+        "overflow",
+        "Only the one that overflows passes unseen.",
+        "Which x does your test try?",
+        seen=verdicts_of("one that overflows"),
+    ),
+    mistake(
+        "writes",
+        "Only the one that changes x passes unseen.",
+        "What is in x after the call?",
+        seen=verdicts_of("one that writes into x"),
+    ),
+    mistake(
+        "both_hidden",
+        "The one that overflows and the one that changes x pass unseen; all else is found.",
+        "Which x does your test try, and what is in it after the call?",
+        seen=verdicts_of("one that overflows", "one that writes into x"),
+    ),
+    cases=lambda random: [()],
+    question="What does every right softmax do for an x of which you know the answer?",
+    probe=kill,
+)(judge_softmax)

@@ -4,266 +4,600 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import sympy
 
 from tapecourse.differentiation import Dual
-from tapecourse.feedback.core import (
-    NotRight,
-    as_numbers,
-    call,
-    exercise,
-    expect,
-    is_close,
-    returned,
-)
+from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
+from tapecourse.feedback.predictions import predict
+
+Random = np.random.Generator
 
 
-@exercise(
+def signed(random: Random, low: float, high: float) -> float:
+    """Draw a number of either sign, whose size is between two."""
+    return float(random.uniform(low, high) * random.choice([-1, 1]))
+
+
+def named(name: str, function: Callable, **more: Any) -> Callable:
+    """Give a function the name by which a hint calls it."""
+    function.__doc__ = name
+    vars(function).update(more)
+    return function
+
+
+# --- 1.1
+
+
+def with_parts(by_x: Callable | None = None, by_y: Callable | None = None) -> Callable:
+    """Make an answer that is right but for a partial derivative; each takes x, y, exp(xy)."""
+
+    def answer(x: float, y: float) -> tuple:
+        e, right = np.exp(x * y), gradient(x, y)
+        return (by_x(x, y, e) if by_x else right[0], by_y(x, y, e) if by_y else right[1])
+
+    return answer
+
+
+def gradient(x: float, y: float) -> tuple:
+    """Return ∂f/∂x and ∂f/∂y of x·exp(x·y)."""
+    e = np.exp(x * y)
+    return e + x * y * e, x * x * e
+
+
+exercise(
     "1.1",
     "Two partial derivatives by hand",
-    points=1,
-    hints={
-        "order": "Right, but in the wrong order: first ∂f/∂x, then ∂f/∂y.",
-        "product_rule": "x stands in front of the exponential and inside it.\n"
-        "By x, this is a product of two things that both move.",
-        "chain_rule": "An exponent that depends on the input brings its own derivative along.",
-        "one_wrong": "The other one is right, but ∂f/∂{name} is not. Which rule does it need?",
-        "value": "Neither of the two is right.\n"
-        "Compare each with a `central_difference`, with the other input held still.",
-    },
-)
-def gradient(answer: Callable) -> None:
-    """(x, y) -> both partial derivatives of x·exp(x·y)."""
-    points = [(0.5, 1.2), (-0.7, 0.4), (1.1, -0.3)]
-    found = np.array([as_numbers(call(answer, *p), (2,), "the answer") for p in points])
-    x, y = np.array(points).T
-    e = np.exp(x * y)
-    by_x, by_y = e * (1 + x * y), x * x * e
-    pairs = [
-        ("order", by_y, by_x),
-        ("product_rule", e, by_y),
-        ("product_rule", x * y * e, by_y),
-        ("chain_rule", e + x * e, by_y),
-        ("chain_rule", by_x, x * e),
-        ("chain_rule", e + x * e, x * e),
-    ]
-    mistakes = [(misconception, np.stack(pair, axis=1)) for misconception, *pair in pairs]
-    right = np.stack([by_x, by_y], axis=1)
-    is_right = np.all(np.isclose(found, right, rtol=1e-4), axis=0)
-    otherwise = "one_wrong" if is_right.any() else "value"
-    expect(found, right, mistakes, otherwise, name="xy"[int(is_right[0])])
+    1,
+    mistake(
+        "order",
+        "Both are right, but in the wrong order: first ∂f/∂x, then ∂f/∂y.",
+        "Which of your two formulas holds y still?",
+        lambda x, y: gradient(x, y)[::-1],
+    ),
+    mistake(
+        "product_rule",
+        "x stands in two places, and the result counts only one of them.",
+        "By x, f is a product of two things that both move: what is the rule for that?",
+        with_parts(lambda x, y, e: e),
+        with_parts(lambda x, y, e: x * y * e),
+    ),
+    mistake(
+        "chain_rule",
+        "the exponent's own derivative is missing.",
+        "What is the derivative of exp(3t) by t, and where does the 3 come from?",
+        with_parts(lambda x, y, e: e + x * e, lambda x, y, e: x * e),
+        with_parts(by_y=lambda x, y, e: x * e),
+    ),
+    cases=lambda random: (
+        [(1.0, 0.0), (2, -1)]
+        + [(signed(random, 0.2, 1.5), signed(random, 0.2, 1.5)) for _ in range(8)]
+    ),
+    question="Compare each with a `central_difference`, with the other input held still.",
+    parts=("∂f/∂x", "∂f/∂y"),
+    allowed=("differentiation",),
+    by_part=True,
+)(gradient)
 
 
-@exercise(
+# --- 1.2
+
+METHODS = "forward difference", "central difference", "dual numbers", "tape"
+
+
+def but(method: str, *counts: Callable) -> list[Callable]:
+    """Make answers that are right but for one method."""
+
+    def make(count: Callable) -> Callable:
+        return lambda asked, n, m: count(n, m) if asked == method else passes(asked, n, m)
+
+    return [make(count) for count in counts]
+
+
+def passes(method: str, inputs: int, outputs: int) -> int:
+    """Count the passes that a method needs for a Jacobian."""
+    counts = {
+        "forward difference": inputs + 1,
+        "central difference": 2 * inputs,
+        "dual numbers": inputs,
+        "tape": 1 + outputs,
+    }
+    return counts[method]
+
+
+exercise(
     "1.2",
     "What a Jacobian costs",
-    points=1,
-    hints={
-        "base_value": "Every forward difference is taken from f at the point itself: count it.",
-        "both_sides": "A central difference uses both sides of each input, not the point itself.",
-        "modes_swapped": "{method!r}: forward mode follows one input through the program,\n"
-        "reverse mode one output.",
-        "forward_pass": "Before the tape can run backwards, it must have recorded a run forwards.",
-        "one_output": "One pass back serves all inputs, but only one output.",
-        "value": "The count for {method!r} is not right. Try 2 inputs and 3 outputs on paper.",
-    },
-)
-def passes(answer: Callable) -> None:
-    """(method, inputs, outputs) -> number of passes."""
-    sizes = [(3, 1000), (1000, 1), (20, 7)]
-    n, m = np.array(sizes).T
-    counts = {
-        "forward difference": (n + 1, [("base_value", n)]),
-        "central difference": (2 * n, [("both_sides", wrong) for wrong in (n, n + 1, 2 * n + 1)]),
-        "dual numbers": (n, [("modes_swapped", wrong) for wrong in (m, m + 1)]),
-        "tape": (
-            m + 1,
-            [
-                ("forward_pass", m),
-                ("one_output", np.full(3, 1)),
-                ("one_output", np.full(3, 2)),
-                ("modes_swapped", n),
-                ("modes_swapped", n + 1),
-            ],
-        ),
-    }
-    for method, (right, mistakes) in counts.items():
-        what = f"the count for {method!r}"
-        found = [as_numbers(call(answer, method, *size), (), what) for size in sizes]
-        expect(np.array(found), right, mistakes, method=method)
+    1,
+    mistake(
+        "base_value",
+        "the value at the point itself isn't counted.",
+        "From which value is every forward difference taken?",
+        *but("forward difference", lambda n, m: n),
+    ),
+    mistake(
+        "both_sides",
+        "each input moves to both sides, and the point itself isn't used.",
+        "Write down the central difference for two inputs: at which points is f evaluated?",
+        *but("central difference", lambda n, m: n, lambda n, m: n + 1, lambda n, m: 2 * n + 1),
+    ),
+    mistake(
+        "modes_swapped",
+        "the count grows with the wrong number.",
+        "Forward mode follows one input through the program, reverse mode one output. Which?",
+        *but("dual numbers", lambda n, m: m, lambda n, m: m + 1),
+        *but("tape", lambda n, m: n, lambda n, m: n + 1),
+    ),
+    mistake(
+        "forward_pass",
+        "one pass is missing.",
+        "What must a tape have done before it can run backwards?",
+        *but("tape", lambda n, m: m),
+    ),
+    mistake(
+        "one_output",
+        "the count doesn't depend on the number of outputs.",
+        "One pass back serves all inputs, but how many outputs?",
+        *but("tape", lambda n, m: 2, lambda n, m: 1),
+    ),
+    cases=lambda random: (
+        [(1, 1), (3, 1000), (1000, 1)]
+        + [tuple(map(int, random.integers(1, 50, 2))) for _ in range(6)]
+    ),
+    question="Go through it on paper for 2 inputs and 3 outputs.",
+    probe=lambda answer, n, m: {method: answer(method, n, m) for method in METHODS},
+    inputs=("inputs", "outputs"),
+    tolerance=1e-9,
+    by_part=True,
+)(passes)
 
 
-@exercise(
+# --- 1.3
+
+CURVES = [  # with the exact second derivative, and a bound of how fast that bends near there
+    named("x⁶", lambda x: x**6, second=lambda x: 30 * x**4),
+    named("exp(x)", lambda x: np.exp(x), second=lambda x: np.exp(x)),
+    named("sin(2x)", lambda x: np.sin(2 * x), second=lambda x: -4 * np.sin(2 * x)),
+    named("3 − 2x + x²", lambda x: 3 - 2 * x + x**2, second=lambda x: 2.0),
+]
+
+
+REACH = "how far from x it looks with h/2, relative to h,"
+
+
+def watch_steps(answer: Callable, f: Callable, x: float, h: float) -> dict:
+    """Take a second difference, and look how far from x it goes, for h and for h/2."""
+
+    def try_step(step: float) -> tuple[Any, float]:
+        points = [x]
+        value = answer(lambda at: points.append(at) or f(at), x, step)
+        return value, max(float(abs(point - x)) for point in points)
+
+    (value, reach), (_, half) = try_step(h), try_step(h / 2)
+    return {"the answer": value, REACH: round(half / reach, 3) if reach else 0.0}
+
+
+def three_point(
+    left: float, here: float, right: float, power: int = 2, factor: float = 1
+) -> Callable:
+    """Make a formula of three values, with these weights, over factor·h to a power."""
+    return lambda f, x, h: (left * f(x - h) + here * f(x) + right * f(x + h)) / (factor * h**power)
+
+
+def second_difference(f: Callable, x: float, h: float) -> float:
+    """Approximate f''(x)."""
+    return (f(x + h) - 2 * f(x) + f(x - h)) / h**2
+
+
+exercise(
     "1.3",
     "A second derivative from three values",
-    points=2,
-    hints={
-        "h_not_squared": "This is a difference of differences: both of them divide by their step.",
-        "two_h": "2h is the distance of the two outer points.\n"
+    2,
+    mistake(
+        "h_not_squared",
+        "It is a difference of differences, and is divided by the step only once.",
+        "Each slope divides by its step. Does the difference of the two slopes, too?",
+        three_point(1, -2, 1, 1),
+        three_point(1, -2, 1, 1, 2),
+    ),
+    mistake(
+        "two_h",
+        "It divides by 2h where h is the distance.",
         "Over which distance was each slope taken, and how far apart are the two slopes?",
-        "first": "This is the slope. How fast does the slope itself change?",
-        "parentheses": "Which part of your formula is divided by h²? Look at the parentheses.",
-        "middle": "For a constant f it isn't 0. How often, and with which sign, does f(x) occur?",
-        "sign": "The sign is wrong: for a parabola that opens upwards it must be positive.",
-        "one_sided": "All its points but x lie on one side: so the error falls with h, not h².",
-        "fixed_step": "With half the step, the error is not a quarter. Is h used as given?",
-        "value": "For f = x⁶ at 0.8 it is far off. Of which two slopes is it the difference?",
-    },
-)
-def second_difference(answer: Callable) -> None:
-    """(f, x, h) -> f'' with an error that falls with h²."""
+        three_point(1, -2, 1, 2, 2),
+        three_point(1, -2, 1, 2, 4),
+    ),
+    mistake(
+        "parentheses",
+        "Only a part of the formula is divided by h².",
+        "In which order does Python compute your line? Look at the parentheses.",
+        lambda f, x, h: f(x + h) - 2 * f(x) + f(x - h) / h**2,
+        lambda f, x, h: f(x - h) - 2 * f(x) + f(x + h) / h**2,
+        lambda f, x, h: (f(x + h) - 2 * f(x) + f(x - h)) / h * h,
+    ),
+    mistake(
+        "first",
+        "This is the slope, the first derivative.",
+        "How fast does the slope itself change?",
+        three_point(-1, 0, 1, 1, 2),
+        three_point(0, -1, 1, 1),
+        three_point(-1, 1, 0, 1),
+    ),
+    mistake(
+        "middle",
+        "For a constant f it isn't 0.",
+        "How often, and with which sign, does f(x) occur?",
+        three_point(1, -1, 1),
+        three_point(1, 2, 1),
+        three_point(1, 0, 1),
+    ),
+    mistake(
+        "sign",
+        "The sign is wrong: for a parabola that opens upwards the result is negative.",
+        "Which of the two slopes comes first in a difference?",
+        three_point(-1, 2, -1),
+    ),
+    mistake(
+        "one_sided",
+        "All points but x lie on one side of it, so the error falls with h only, not with h².",
+        "Which three points lie evenly around x?",
+        lambda f, x, h: (f(x + 2 * h) - 2 * f(x + h) + f(x)) / h**2,
+        lambda f, x, h: (f(x - 2 * h) - 2 * f(x - h) + f(x)) / h**2,
+    ),
+    mistake(
+        "fixed_step",
+        "With half the h it takes f at points just as far away from x.",
+        "Is h used as it is given?",
+        seen=lambda found, right: all(each[REACH] == 1 for each in found),
+    ),
+    cases=lambda random: [(f, signed(random, 0.5, 1.1), h) for f in CURVES for h in (0.1, 0.04)],
+    within=lambda f, x, h: 5 * abs(three_point(1, -2, 1)(f, x, h) - f.second(x)) + 1e-8,
+    question="Of which two slopes is it the difference? What does it give for x²?",
+    probe=watch_steps,
+    allowed=("differentiation",),
+)(second_difference)
 
-    def f(x: Any) -> Any:
-        return x**6
 
-    def measure(h: float) -> np.ndarray:
-        return as_numbers(call(answer, f, x, h), (), "the answer")
-
-    # the error of the three values is 19·h², of wider ones up to 200·h²; below 0.01·h² isn't of h
-    x, h = 0.8, 0.1
-    right, found = 30 * x**4, measure(h)
-    error = abs(found - right)
-    left, here, there = f(x - h), f(x), f(x + h)
-    second = left - 2 * here + there
-    mistakes = [
-        ("h_not_squared", second / h),
-        ("h_not_squared", second / h / 2),
-        ("two_h", second / h**2 / 2),
-        ("two_h", second / h**2 / 4),
-        ("parentheses", there - 2 * here + left / h**2),
-        ("parentheses", left - 2 * here + there / h**2),
-        ("parentheses", second / h * h),
-        ("first", (there - left) / h / 2),
-        ("first", (there - here) / h),
-        ("middle", (left - here + there) / h**2),
-        ("middle", (left + 2 * here + there) / h**2),
-        ("sign", -second / h**2),
-        ("one_sided", (f(x + 2 * h) - 2 * there + here) / h**2),
-        ("one_sided", (here - 2 * left + f(x - 2 * h)) / h**2),
-    ]
-    for misconception, wrong in mistakes:  # first: one may lie near the right value by chance
-        if is_close(found, wrong, 1e-4):
-            raise NotRight(misconception)
-    if not error <= 200 * h**2:  # this way round, NaN is refused
-        raise NotRight("value")
-    if error < 0.01 * h**2 or not abs(measure(h / 2) - right) <= error / 3:
-        raise NotRight("fixed_step")
+# --- 1.4
 
 
-@exercise(
+def both_less(found: list, right: list) -> bool:
+    """Tell whether both steps are far too small."""
+    return all(
+        name in found[0] and found[0][name] < right[0][name] - np.log10(5) for name in right[0]
+    )
+
+
+def logarithms(answer: Callable) -> tuple:
+    """Return the orders of magnitude of the two steps."""
+    steps = answer()
+    if steps is None or np.shape(steps) != (2,) or np.asarray(steps).dtype.kind not in "fiu":
+        raise NotRight("shape", f"It must return two numbers, not {steps!r}.")
+    if not np.all(np.asarray(steps) > 0):
+        raise NotRight("no_step", "A step is a positive number.", "What is f(x − h) for h = 0?")
+    return tuple(np.log10(steps))
+
+
+def best_steps() -> tuple:
+    """Return the best steps of the second difference in float64 and in float32."""
+    return (48 * 2.2e-16) ** 0.25, (48 * 1.2e-7) ** 0.25
+
+
+exercise(
     "1.4",
     "The best step, before running it",
-    points=2,
-    hints={
-        "order": "Right, but in the wrong order: first float64, then float32.",
-        "rule_of_slope": "This balances an error that is divided by h, as a slope's is.\n"
+    2,
+    mistake(
+        "order",
+        "Right, but in the wrong order: first float64, then float32.",
+        "Which of the two types has the smaller ε?",
+        lambda: best_steps()[::-1],
+    ),
+    mistake(
+        "rule_of_slope",
+        "These are the best steps of a slope, whose round-off is divided by h.",
         "By what is the round-off divided here?",
-        "smaller_is_better": "Much too small: round-off drowns the result there.\n"
-        "How large is ε·|f| / h² at this step?",
-        "same_for_both": "In float32, ε is 5·10⁸ times as large: the best step can't be the same.",
-        "no_step": "A step is a positive number.",
-        "value": "The step for {which} is off by more than a factor of 5.\n"
-        "At the best step, the truncation error and the round-off are equal.",
-    },
-)
-def best_steps(answer: Callable) -> None:
-    """() -> the best h of the second difference in float64 and in float32."""
-    found = as_numbers(call(answer), (2,), "the pair of steps")
-    epsilon = np.array([np.finfo("float64").eps, np.finfo("float32").eps])
-    right = (48 * epsilon) ** (1 / 4)
+        lambda: (1.5e-8, 3.4e-4),
+        lambda: (6e-6, 5e-3),
+    ),
+    mistake(
+        "smaller_is_better",
+        "Both steps are less than a fifth of the best: round-off drowns the result.",
+        "How large is ε·|f| / h² at your steps?",
+        seen=both_less,
+    ),
+    mistake(
+        "same_for_both",
+        "In float32, ε is 5·10⁸ times as large, and your step is nearly the same.",
+        "How does the best step depend on ε?",
+        seen=lambda found, right: (
+            "in float32" in found[0]
+            and bool(abs(found[0]["in float64"] - found[0]["in float32"]) < np.log10(2))
+        ),
+    ),
+    mistake(
+        "float64_right",
+        "The step for float64 is right, that for float32 is off by more than a factor of 5.",
+        "Put the other ε into the same formula.",
+        seen=lambda found, right: one_right(found, right, "in float64"),
+    ),
+    mistake(
+        "float32_right",
+        "The step for float32 is right, that for float64 is off by more than a factor of 5.",
+        "Put the other ε into the same formula.",
+        seen=lambda found, right: one_right(found, right, "in float32"),
+    ),
+    mistake(
+        "neither",
+        "Both steps are off by more than a factor of 5.",
+        "At the best step, the truncation error and the round-off are equal. How large is each?",
+        seen=lambda found, right: "in float32" in found[0],
+    ),
+    cases=lambda random: [()],
+    within=lambda: float(np.log10(5)),
+    probe=logarithms,
+    parts=("in float64", "in float32"),
+    secret=True,
+)(best_steps)
 
-    def is_near(steps: np.ndarray) -> np.ndarray:
-        return (steps / 5 <= found) & (found <= steps * 5)
 
-    if is_near(right).all():
-        return
-    if not np.all(found > 0):
-        raise NotRight("no_step")
-    if is_near(right[::-1]).all():
-        raise NotRight("order")
-    if is_near(epsilon ** (1 / 2)).all() or is_near(epsilon ** (1 / 3)).all():
-        raise NotRight("rule_of_slope")
-    if np.all(found < right / 5):
-        raise NotRight("smaller_is_better")
-    if 0.5 < found[0] / found[1] < 2:
-        raise NotRight("same_for_both")
-    raise NotRight("value", which="float32" if is_near(right)[0] else "float64")
+def one_right(found: list, right: list, name: str) -> bool:
+    """Tell whether a step is right up to a factor of 5."""
+    return name in found[0] and bool(abs(found[0][name] - right[0][name]) <= np.log10(5))
 
 
-@exercise(
+# --- 1.5
+
+
+def parts_of_dual(answer: Callable, primal: float, tangent: float) -> dict:
+    """Give a dual number to an answer, and take the result apart."""
+    result = answer(Dual(primal, tangent))
+    if not isinstance(result, Dual):
+        kind = type(result).__name__
+        key = "no_return" if result is None else "no_dual"
+        raise NotRight(
+            key, f"It must return a `Dual`, and returns {kind}.", "Is there a `return Dual(...)`?"
+        )
+    return {"the primal": result.primal, "the tangent": result.tangent}
+
+
+def with_tangent(tangent: Callable) -> Callable:
+    """Make a tanh whose tangent is a function of (a, b, tanh a)."""
+    return lambda x: Dual(np.tanh(x.primal), tangent(x.primal, x.tangent, np.tanh(x.primal)))
+
+
+def tanh(x: Dual) -> Dual:
+    """Return the tanh of a dual number."""
+    t = np.tanh(x.primal)
+    return Dual(t, x.tangent * (1 - t**2))
+
+
+exercise(
     "1.5",
     "Teach the dual numbers a function",
-    points=2,
-    hints={
-        "no_dual": "The result must be a `Dual`, and is of the type {kind}.",
-        "primal": "The primal is not tanh of the input's primal.",
-        "chain_rule": "The new tangent needs two factors:\n"
-        "the slope of tanh there, and how fast the input itself changes.",
-        "wrong_place": "Where is the slope taken, and what does it multiply?\n"
-        "1 − tanh² means the square of tanh; a tangent never goes through tanh itself.",
-        "rule": "The derivative of tanh is 1 − tanh². Compare it with yours, letter by letter.",
-        "value": "The tangent is not right.\nCompare it with `central_difference(np.tanh, x)`.",
-    },
-)
-def tanh(answer: Callable) -> None:
-    """A Dual -> a Dual."""
-    inputs = [(0.3, 1.0), (-0.5, 2.5), (1.2, -0.7)]
-    outputs = [returned(call(answer, Dual(*pair))) for pair in inputs]
-    for output in outputs:
-        if not isinstance(output, Dual):
-            raise NotRight("no_dual", kind=type(output).__name__)
-    a, b = np.array(inputs).T
-    t = np.tanh(a)
-    primal = np.array([as_numbers(output.primal, (), "the primal") for output in outputs])
-    expect(primal, t, otherwise="primal")
-    tangent = np.array([as_numbers(output.tangent, (), "the tangent") for output in outputs])
-    mistakes = [
-        ("chain_rule", 1 - t**2),
-        ("chain_rule", b),
-        ("wrong_place", b * (1 - a**2)),
-        ("wrong_place", np.tanh(b)),
-        ("rule", b * (1 - t)),
-        ("rule", b * t * (1 - t)),
-        ("rule", b * (1 + t**2)),
-    ]
-    expect(tangent, b * (1 - t**2), mistakes)
+    2,
+    mistake(
+        "primal",
+        "The primal is still that of the input.",
+        "What is the value of tanh there?",
+        lambda x: Dual(x.primal, tanh(x).tangent),
+        lambda x: Dual(x.primal, 1 - np.tanh(x.primal) ** 2),
+    ),
+    mistake(
+        "chain_rule",
+        "The new tangent needs two factors, and one of them is missing.",
+        "What is the slope of tanh there, and how fast does the input itself change?",
+        with_tangent(lambda a, b, t: 1 - t**2),
+        with_tangent(lambda a, b, t: b),
+    ),
+    mistake(
+        "wrong_place",
+        "The slope isn't taken of tanh at the primal.",
+        "1 − tanh² means the square of what? And does a tangent ever go through tanh itself?",
+        with_tangent(lambda a, b, t: b * (1 - a**2)),
+        with_tangent(lambda a, b, t: np.tanh(b)),
+        with_tangent(lambda a, b, t: b * (1 - np.tanh(b) ** 2)),
+    ),
+    mistake(
+        "rule",
+        "The tangent is multiplied by something else than 1 − tanh².",
+        "Is your slope 1 at 0, and near 0 far away from it? Compare it letter by letter.",
+        with_tangent(lambda a, b, t: b * (1 - t)),
+        with_tangent(lambda a, b, t: b * t * (1 - t)),
+        with_tangent(lambda a, b, t: b * (1 + t**2)),
+        with_tangent(lambda a, b, t: b * t**2),
+        with_tangent(lambda a, b, t: -b * (1 - t**2)),
+    ),
+    cases=lambda random: (
+        [(0.0, 3.0), (0.7, 0.0)]
+        + [(signed(random, 0.2, 2), signed(random, 0.5, 3)) for _ in range(8)]
+    ),
+    question="Compare it with `central_difference(np.tanh, x)`, for a tangent of 1.",
+    probe=parts_of_dual,
+    inputs=("x.primal", "x.tangent"),
+    allowed=("differentiation",),
+)(tanh)
 
 
-@exercise(
+# --- 1.6
+
+
+def nested(x: float) -> Any:
+    """Make the dual number of a dual number, x moving in both."""
+    number: Any = Dual  # takes more than floats
+    return number(number(x, 1.0), number(1.0, 0.0))
+
+
+FUNCTIONS = [
+    (named("x·x·x", lambda x: x * x * x), 2.0),
+    (named("x·exp(x)", lambda x: x * np.exp(x)), 0.5),
+    (named("x²·sin(x)", lambda x: x**2 * np.sin(x)), -1.5),
+    (named("1/x", lambda x: 1 / x), -0.8),
+    (named("log(x)/x", lambda x: np.log(x) / x), 1.7),
+    (named("cos(2x) − (x − 1)⁴", lambda x: np.cos(2 * x) - (x - 1) ** 4), 0.3),
+    (named("3x − 2", lambda x: 3 * x - 2), 1.2),
+]
+
+
+def nearly(found: list[Parts], right: list[Parts]) -> bool:
+    """Tell whether all numbers are close to what is right."""
+    pairs = [(a.get("the answer"), b["the answer"]) for a, b in zip(found, right)]
+    return all(
+        isinstance(a, np.ndarray) and np.allclose(a, b, rtol=1e-2, atol=1e-2) for a, b in pairs
+    )
+
+
+def second_derivative(f: Callable, x: float) -> float:
+    """Return f''(x), exact up to rounding."""
+    return f(nested(x)).tangent.tangent
+
+
+exercise(
     "1.6",
     "A second derivative from nested dual numbers",
-    points=3,
-    hints={
-        "still_dual": "The result is a `Dual` still: it has parts, and one of them is f''.",
-        "first": "This is f'. Differentiate once more: take the tangent of the tangent,\n"
-        "and let x move in both dual numbers.",
-        "value_of_f": "This is f itself: the primal of the primal. Where did the tangents go?",
-        "no_inner_tangent": "It is 0 throughout: nothing moves in the inner dual numbers.\n"
-        "x moves in both of them.",
-        "twice": "It is twice f'': how fast does x move in each of the two directions?",
-        "differences": "It is close, but dual numbers have no error at all.\n"
-        "Leave out the step h, and nest them.",
-        "value": "It is not f''. What is the derivative of `f(Dual(x, 1.0)).tangent`?\n"
-        "Put a `Dual` in place of x there.",
-    },
-)
-def second_derivative(answer: Callable) -> None:
-    """(f, x) -> f''(x), exactly."""
-    e, s, c = np.exp(0.5), np.sin(1.5), np.cos(1.5)
-    cases = [  # f, x, and there f, f' and f''
-        (lambda x: x * x * x, 2.0, (8.0, 12.0, 12.0)),
-        (lambda x: x * np.exp(x), 0.5, (0.5 * e, 1.5 * e, 2.5 * e)),
-        (lambda x: x**2 * np.sin(x), 1.5, (2.25 * s, 3 * s + 2.25 * c, 6 * c - 0.25 * s)),
+    3,
+    mistake(
+        "still_dual",
+        "The result is still a `Dual`: it has parts.",
+        "Which of its parts is f''?",
+        lambda f, x: f(nested(x)).tangent,
+        lambda f, x: f(nested(x)),
+    ),
+    mistake(
+        "first",
+        "This is f', the first derivative.",
+        "What is the tangent of the tangent, if x moves in both dual numbers?",
+        lambda f, x: f(Dual(x, 1.0)).tangent,
+    ),
+    mistake(
+        "value_of_f",
+        "This is f itself: the primal of the primal.",
+        "Where did the tangents go?",
+        lambda f, x: f(Dual(x, 1.0)).primal,
+    ),
+    mistake(
+        "no_inner_tangent",
+        "It is 0 for every f.",
+        "In which of the two dual numbers does x move?",
+        lambda f, x: 0.0,
+    ),
+    mistake(
+        "twice",
+        "It is twice f''.",
+        "How fast does x move in each of the two directions?",
+        lambda f, x: 2 * second_derivative(f, x),
+    ),
+    mistake(
+        "differences",
+        "It is close to f'', but not exact, and dual numbers have no error but rounding.",
+        "Is there a step h in it?",
+        seen=nearly,
+    ),
+    cases=lambda random: (
+        FUNCTIONS + [(f, float(x + random.uniform(0.05, 0.2))) for f, x in FUNCTIONS]
+    ),
+    question="What is the derivative of `f(Dual(x, 1.0)).tangent`? Put a `Dual` for x there.",
+    tolerance=1e-11,
+    allowed=("differentiation",),
+)(second_derivative)
+
+
+# --- 1.7
+
+
+def quotient(x: Any, sign: float = -1.0, power: int = 2, only_top: bool = False) -> Any:
+    """Return the derivative of (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ) by the quotient rule, right or wrong."""
+    top, bottom = np.exp(x) - np.exp(-x), np.exp(x) + np.exp(-x)
+    if only_top:
+        return bottom / top
+    return (bottom * bottom + sign * top * top) / bottom**power
+
+
+WRONG_RULES = {
+    "The two products are added.": lambda x: quotient(x, sign=1.0),
+    "The denominator isn't squared.": lambda x: quotient(x, power=1),
+    "The two products are subtracted the wrong way round.": lambda x: -quotient(x),
+    "Numerator and denominator are differentiated each by itself.": lambda x: quotient(
+        x, only_top=True
+    ),
+}
+POINTS = np.array([0.3, -0.8, 1.7])
+
+
+def formula(line: str) -> Any:
+    """Read a formula as SymPy does, e as its number."""
+    reader: Any = sympy.sympify
+    return reader(line, {"e": sympy.E})
+
+
+def read_lines(answer: Callable) -> dict:
+    """Judge a derivation line by line, and say which is the first that is wrong."""
+    lines = answer()
+    if lines is None or isinstance(lines, str) or not all(isinstance(x, str) for x in lines):
+        raise NotRight("no_lines", "The answer must be a list of texts, one for each line.")
+    previous = "f'(x) itself"
+    for number, line in enumerate(lines, 1):
+        try:
+            expression = formula(line)
+            values = [complex(expression.subs("x", point)) for point in POINTS]
+        except Exception as error:
+            kind = f"{type(error).__name__}: {error}".splitlines()[0]
+            fact = f"Line {number}, `{line}`, is no formula in x alone that SymPy can read."
+            raise NotRight(
+                "unreadable", f"{fact}\n{kind}", "Is it written as in Python?"
+            ) from None
+        if not np.allclose(values, quotient(POINTS)):
+            rules = [
+                fact for fact, rule in WRONG_RULES.items() if np.allclose(values, rule(POINTS))
+            ]
+            fact = f"Line {number}, `{line}`, is not equal to {previous}."
+            right = quotient(POINTS)[0]
+            at = f"At x = {POINTS[0]} it is {values[0].real:.4g}; right is {right:.4g}."
+            raise NotRight("wrong_line", f"{fact}\n{at}", *rules[:1])
+        previous = f"line {number}"
+    if len(lines) < 3:
+        raise NotRight("too_short", f"{len(lines)} lines are right, and at least 3 are asked for.")
+    if formula(lines[-1]).count_ops() > 9:
+        raise NotRight("not_simple", "All lines are right; the last can be made shorter.")
+    return {"the derivation": True}
+
+
+def derivation() -> list:
+    """Return the lines of a derivation."""
+    return [
+        "((exp(x) + exp(-x))**2 - (exp(x) - exp(-x))**2) / (exp(x) + exp(-x))**2",
+        "(exp(2*x) + 2 + exp(-2*x) - exp(2*x) + 2 - exp(-2*x)) / (exp(x) + exp(-x))**2",
+        "4 / (exp(x) + exp(-x))**2",
     ]
-    results = [call(answer, f, x) for f, x, _ in cases]
-    if any(isinstance(result, Dual) for result in results):
-        raise NotRight("still_dual")
-    found = np.array([as_numbers(result, (), "the answer") for result in results])
-    value, first, second = np.array([derivatives for *_, derivatives in cases]).T
-    mistakes = [
-        ("first", first),
-        ("value_of_f", value),
-        ("no_inner_tangent", np.zeros(3)),
-        ("twice", 2 * second),
-    ]
-    is_close = np.allclose(found, second, rtol=1e-2)
-    expect(found, second, mistakes, "differences" if is_close else "value", tolerance=1e-13)
+
+
+exercise(
+    "1.7",
+    "A derivation, line by line",
+    2,
+    cases=lambda random: [()],
+    question="Which rule leads from the line before to this one? Write it with u and v first.",
+    probe=read_lines,
+)(derivation)
+
+
+# --- 1.8
+
+
+def odds_of_differences() -> None:
+    """Stand for the learner's function."""
+
+
+predict(
+    "1.8",
+    "Predict, with odds",
+    2,
+    a=(False, "A complex step with h = 1e-20 has lost all digits to round-off."),
+    b=(
+        True,
+        "For exp at 1, a central difference has a quarter of the error at h = 0.005 as at 0.01.",
+    ),
+    c=(True, "The central difference of |x| at 0 is 0, for every h."),
+    d=(False, "The derivative of x² at 3 by dual numbers is off in its last digit."),
+    e=(True, "The forward difference of sin at 1 with h = 1e-16 is exactly 0."),
+    f=(False, "A complex step differentiates np.abs at -2 rightly."),
+)(odds_of_differences)

@@ -1,6 +1,7 @@
 """The checks of the exercises of chapter 05."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,288 +9,487 @@ import numpy as np
 import tensorflow as tf
 import keras
 
-from tapecourse.feedback.core import NotRight, as_numbers, call, exercise, expect, returned
+from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
+from tapecourse.feedback.predictions import predict
+
+Random = np.random.Generator
+
+# --- 5.1
 
 
-@exercise(
+def epoch_mean(losses: np.ndarray, sizes: np.ndarray) -> float:
+    """Return the mean over all images."""
+    return np.sum(losses * sizes) / np.sum(sizes)
+
+
+exercise(
     "5.1",
     "The mean of an epoch",
-    points=1,
-    hints={
-        "unweighted": "Every batch counts the same here, however few images it has.",
-        "total": "This is the sum over all images. How many are there?",
-        "sum_of_means": "This is the sum of the batches' means. How many images has each?",
-        "largest": "You divide as if all batches were full. How many images were seen?",
-        "weights_only": "This is divided by the number of steps. How many images were there?",
-        "value": "For losses 1 and 4 of batches of 64 and 32 it must be 2.\n"
-        "What is the sum of the losses over the images of each batch?",
-    },
-)
-def epoch_mean(answer: Callable) -> None:
-    """(losses, sizes) -> the mean over images."""
-    for losses, sizes in [([1.0, 4.0], [64, 32]), ([2.0, 0.5, 0.25, 3.0], [100, 100, 100, 7])]:
-        loss, size = np.array(losses), np.array(sizes)
-        total = (loss * size).sum()
-        mistakes = [
-            ("unweighted", loss.mean()),
-            ("total", total),
-            ("sum_of_means", loss.sum()),
-            ("largest", total / (size.max() * len(size))),
-            ("weights_only", total / len(size)),
+    1,
+    mistake(
+        "unweighted",
+        "Every batch counts the same, however few images it has.",
+        "Which batch should count more?",
+        lambda losses, sizes: np.mean(losses),
+    ),
+    mistake(
+        "total",
+        "This is the sum over all images.",
+        "How many images are there?",
+        lambda losses, sizes: np.dot(losses, sizes),
+    ),
+    mistake(
+        "sum_of_means",
+        "This is the sum of the batches' means.",
+        "How many images has each batch?",
+        lambda losses, sizes: np.sum(losses),
+    ),
+    mistake(
+        "largest",
+        "It divides as if all batches were as large as the largest, or the first.",
+        "How many images were seen?",
+        lambda losses, sizes: np.dot(losses, sizes) / (len(sizes) * max(sizes)),
+        lambda losses, sizes: np.dot(losses, sizes) / (len(sizes) * sizes[0]),
+    ),
+    mistake(
+        "by_steps",
+        "The sum over all images is divided by the number of steps.",
+        "How many images were there?",
+        lambda losses, sizes: np.dot(losses, sizes) / len(sizes),
+    ),
+    cases=lambda random: (
+        [(np.array([1.0, 4.0]), np.array([64, 32])), (np.array([-1.0, 0.5]), np.array([3, 1]))]
+        + [
+            (random.uniform(-1, 3, n).astype(kind), random.integers(1, 100, n))
+            for n, kind in [(1, "float64"), (3, "float64"), (5, "float32"), (8, "float64")]
         ]
-        found = as_numbers(call(answer, loss, size), (), "the answer")
-        expect(found, total / size.sum(), mistakes)
+    ),
+    question="What is the sum of the losses over the images of each batch?",
+)(epoch_mean)
 
 
-@exercise(
+# --- 5.2
+
+Sizes = list[int]
+
+
+def placed(name: str, *places_of: Callable) -> list[Callable]:
+    """Make answers that are right but for one of the three lists."""
+
+    def make(wrong: Callable) -> Callable:
+        names = "steps", "means", "validations"
+
+        def answer(sizes: Sizes, epochs: int) -> tuple:
+            right = places(sizes, epochs)
+            return tuple(
+                wrong(np.array(sizes), epochs) if name == each else part
+                for each, part in zip(names, right)
+            )
+
+        return answer
+
+    return list(map(make, places_of))
+
+
+def count(sizes: np.ndarray, epochs: int) -> np.ndarray:
+    """Number all steps."""
+    return np.arange(len(sizes) * epochs)
+
+
+def before(sizes: np.ndarray, epochs: int) -> np.ndarray:
+    """Return the right places of the steps."""
+    return np.asarray(places(list(sizes), epochs)[0])
+
+
+def places(sizes: Sizes, epochs: int) -> tuple:
+    """Return the places of steps, means and validations."""
+    seen_before = np.cumsum([0, *sizes[:-1]]) / np.sum(sizes)
+    numbers = np.arange(epochs)
+    return np.add.outer(numbers, seen_before).ravel(), numbers + 0.5, numbers + 1.0
+
+
+exercise(
     "5.2",
     "Where each point belongs",
-    points=2,
-    hints={
-        "three_lists": "The answer must be three lists: of the steps, the means, the validations.",
-        "counted": "{what}: {found} places are returned, {needed} are needed.",
-        "after": "Steps: a loss is measured before its step's update.\n"
-        "How many images had the model learnt from by then?",
-        "equal_steps": "Steps: the batches aren't equally large; count images, not steps.",
-        "not_in_epochs": "The axis counts epochs, neither steps nor images.",
-        "first_epoch_only": "Steps: from the second epoch on, the epochs before must be added.",
-        "mean_at_end": "Means: such a mean is collected over the whole epoch.\n"
-        "Which moment does it stand for?",
-        "validation": "Validations: how many epochs has the model seen when it is validated?",
-        "value": "{what}: the places are not right. When was each of these numbers measured?",
-    },
-)
-def places(answer: Callable) -> None:
-    """(sizes, epochs) -> places of steps, means and validations."""
-    for sizes, epochs in [([2, 2, 1], 1), ([64, 64, 22], 3), ([3, 1, 2], 2)]:
-        result = returned(call(answer, sizes, epochs))
-        three = isinstance(result, list | tuple) and len(result) == 3
-        if not three or np.ndim(result[0]) == 0:
-            raise NotRight("three_lists")
-        n, steps_per_epoch = sum(sizes), len(sizes)
-        ends = np.cumsum(sizes) / n
-        starts = ends - np.array(sizes) / n
-        epoch = np.repeat(np.arange(epochs), steps_per_epoch)
-        step, number = np.arange(steps_per_epoch * epochs), np.arange(epochs)
-        steps = np.tile(starts, epochs) + epoch
-        table = {  # what: right, mistakes
-            "steps": (
-                steps,
-                [
-                    ("first_epoch_only", np.tile(starts, epochs)),
-                    ("after", np.tile(ends, epochs) + epoch),
-                    ("equal_steps", step / steps_per_epoch),
-                    ("equal_steps", (step + 1) / steps_per_epoch),
-                    ("not_in_epochs", step),
-                    ("not_in_epochs", step + 1),
-                    ("not_in_epochs", steps * n),
-                ],
-            ),
-            "means": (
-                number + 0.5,
-                [("mean_at_end", number + 1), ("mean_at_end", number)],
-            ),
-            "validations": (
-                number + 1,
-                [("validation", number), ("validation", number + 0.5)],
-            ),
-        }
-        for found, (what, (right, mistakes)) in zip(result, table.items()):
-            if np.size(found) != right.size:
-                needed = len(right)
-                raise NotRight("counted", what=what, found=np.size(found), needed=needed)
-            found = as_numbers(found, right.shape, what)
-            expect(found, right, mistakes, what=what)
+    2,
+    mistake(
+        "after",
+        "each loss is drawn after its own step.",
+        "A loss is measured before its step's update. How many images had the model learnt from?",
+        *placed("steps", lambda s, e: np.cumsum(np.tile(s, e)) / s.sum()),
+    ),
+    mistake(
+        "equal_steps",
+        "the steps are taken to be equally long.",
+        "The batches aren't equally large. What does the axis count?",
+        *placed(
+            "steps", lambda s, e: count(s, e) / len(s), lambda s, e: (count(s, e) + 1) / len(s)
+        ),
+    ),
+    mistake(
+        "not_in_epochs",
+        "these are steps or images, not epochs.",
+        "Where is 1 on the axis?",
+        *placed("steps", count, lambda s, e: count(s, e) + 1, lambda s, e: before(s, e) * s.sum()),
+    ),
+    mistake(
+        "first_epoch_only",
+        "every epoch begins at 0 again.",
+        "What must be added from the second epoch on?",
+        *placed(
+            "steps",
+            lambda s, e: np.tile((np.cumsum(s) - s) / s.sum(), e),
+            lambda s, e: np.tile(np.cumsum(s) / s.sum(), e),
+        ),
+    ),
+    mistake(
+        "mean_at_end",
+        "the mean is drawn at an end of its epoch.",
+        "It is collected over the whole epoch. Which moment does it stand for?",
+        *placed("means", lambda s, e: np.arange(e) + 1, lambda s, e: np.arange(e)),
+    ),
+    mistake(
+        "validation",
+        "the validation isn't drawn where it was measured.",
+        "How many epochs has the model seen when it is validated?",
+        *placed("validations", lambda s, e: np.arange(e), lambda s, e: np.arange(e) + 0.5),
+    ),
+    cases=lambda random: (
+        [([2, 2, 1], 1), ([64, 64, 22], 3), ([3, 1, 2], 2)]
+        + [(list(map(int, random.integers(1, 70, n))), n) for n in (1, 4, 2)]
+    ),
+    question="When was each of these numbers measured?",
+    parts=("steps", "means", "validations"),
+    by_part=True,
+)(places)
 
 
-def small_model() -> keras.Sequential:
-    """Build a network with batch normalization: (n, 4) in, 3 logits out."""
+# --- 5.3 and 5.4
+
+
+def small_model(shape: tuple, classes: int) -> keras.Sequential:
+    """Build a network with batch normalization; logits out."""
     layers = keras.layers
     keras.utils.set_random_seed(3)
-    return keras.Sequential(
-        [
-            keras.Input((4,)),
-            layers.Dense(6, activation="tanh"),
-            layers.BatchNormalization(momentum=0.9),
-            layers.Dense(3),
-        ]
-    )
+    hidden = [layers.Dense(6, activation="tanh"), layers.BatchNormalization(momentum=0.9)]
+    flat = [layers.Flatten()] if len(shape) > 1 else []
+    return keras.Sequential([keras.Input(shape), *flat, *hidden, layers.Dense(classes)])
 
 
-def batch(size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return images (n, 4) and labels (n,)."""
-    random = np.random.default_rng(size)
-    images = random.normal(1.0, 2.0, (size, 4)).astype("float32")
-    return tf.constant(images), tf.constant(random.integers(0, 3, size))
+def batches(shape: tuple, classes: int, *sizes: int) -> list[tuple]:
+    """Return batches of images and labels."""
+    random = np.random.default_rng(len(shape))
+    return [
+        (
+            tf.constant(random.normal(1.0, 2.0, (size, *shape)).astype("float32")),
+            tf.constant(random.integers(0, classes, size)),
+        )
+        for size in sizes
+    ]
 
 
-BATCHES = batch(8), batch(5)
-Steps = tuple[list[float], list[list[np.ndarray]]]  # the loss of each, and all weights after it
-
-
-def run_steps(make_step: Callable, weight_decay: float | None = None) -> Steps:
-    """Make a step for the small model, and run it twice: an optimizer with momentum remembers."""
-    model = small_model()
-    step = call(make_step, model, keras.optimizers.SGD(0.1, 0.9, weight_decay=weight_decay))
+def run_steps(
+    make_step: Callable, shape: tuple, classes: int, rate: float, decay: float | None
+) -> dict:
+    """Make a step for a small model, run it twice, and look at losses and weights."""
+    model = small_model(shape, classes)
+    weights = [weights_of(model)]
+    step = make_step(model, keras.optimizers.SGD(rate, 0.9, weight_decay=decay))
     if not callable(step):
-        raise NotRight("no_step", kind=type(step).__name__)
-    losses, weights = [], []
-    for images, labels in BATCHES:
-        losses.append(float(as_numbers(call(step, images, labels), (), "the loss")))
-        weights.append(model.get_weights())
-    return losses, weights
+        key, kind = ("no_return", "None") if step is None else ("no_step", type(step).__name__)
+        raise NotRight(key, f"It must return a function of (images, labels), and returns {kind}.")
+    seen = {}
+    for which, (images, labels) in zip(("first", "second"), batches(shape, classes, 8, 5)):
+        loss = step(images, labels)
+        if loss is None:
+            raise NotRight(
+                "no_return", "The step returns None.", "Does the inner function end in `return`?"
+            )
+        seen[f"the loss of the {which} step"] = np.asarray(loss)
+        weights.append(weights_of(model))
+        for name, after in weights[-1].items():
+            seen[f"the change of the {name} in the {which} step"] = after - weights[-2][name]
+    return seen
+
+
+def weights_of(model: keras.Sequential) -> dict[str, np.ndarray]:
+    """Return the weights, in groups."""
+    *below, average, variance, kernel, bias = map(np.ravel, model.get_weights())
+    return {
+        "moving averages": np.concatenate([average, variance]),
+        "weights below the last layer": np.concatenate(below),
+        "last layer's kernel": kernel,
+        "last layer's bias": bias,
+    }
 
 
 def mean_loss(
-    model: keras.Model,
-    images: tf.Tensor,
-    labels: tf.Tensor,
-    training: bool = True,
-    from_logits: bool = True,
+    model: Any, images: Any, labels: Any, training: bool = True, logits: bool = True
 ) -> Any:
     """Return the mean cross-entropy of a batch, right or wrong."""
     outputs = model(images, training=training)
-    losses = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits)
-    return keras.ops.mean(losses)
+    loss_function: Any = keras.losses.sparse_categorical_crossentropy
+    losses = loss_function(labels, outputs, from_logits=logits)
+    return tf.reduce_mean(losses)
 
 
-def answer_with(weight: float = 1.0, last_only: bool = False, **how: bool) -> Callable:
-    """Make an answer, right or wrong: `weight` multiplies its gradient, `how` is for the loss."""
+def step_with(
+    training: bool = True,
+    logits: bool = True,
+    weigh: Callable = lambda n: 1.0,
+    update: str = "given",
+    report: str = "loss",
+    choose: Callable = lambda model: model.trainable_variables,
+) -> Callable:
+    """Make an answer, right or with faults."""
 
-    def make_step(model: keras.Model, optimizer: keras.Optimizer) -> Callable:
-        variables = (model.layers[-1] if last_only else model).trainable_variables
+    def make_step(model: Any, optimizer: Any) -> Callable:
+        variables, losses = choose(model), []
 
-        def step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        def step(images: Any, labels: Any) -> Any:
+            n, opt = len(labels), optimizer
+            if report == "inference before":
+                reported = mean_loss(model, images, labels, False)
             with tf.GradientTape() as tape:
-                loss = mean_loss(model, images, labels, **how)
-                weighted = weight * loss
-            optimizer.apply(tape.gradient(weighted, variables), variables)
-            return loss
+                loss = mean_loss(model, images, labels, training, logits)
+                weighted = weigh(n) * loss
+            gradients = tape.gradient(weighted, variables)
+            losses.append(loss)
+            if report in ("training again", "inference between"):
+                reported = mean_loss(model, images, labels, report.startswith("training"))
+            if update == "by hand":
+                for variable, gradient in zip(variables, gradients):
+                    variable.assign_sub(opt.learning_rate * gradient)
+            elif update != "none":
+                if update == "new":
+                    opt = type(opt).from_config(opt.get_config())
+                opt.apply(gradients, variables)
+            if report.endswith("after"):
+                reported = mean_loss(model, images, labels, report.startswith("training"))
+            if report == "sum":
+                reported = n * loss
+            if report == "running mean":
+                reported = tf.reduce_mean(losses)
+            return loss if report == "loss" else reported  # pyright: ignore[reportPossiblyUnboundVariable]
 
         return step
 
     return make_step
 
 
-def loss_in_use(weights: list[np.ndarray]) -> float:
-    """Return the loss of the first batch in inference mode."""
-    model = small_model()
-    model.set_weights(weights)
-    return float(mean_loss(model, *BATCHES[0], training=False))
+FAULTS = {  # of the step to repair: the option, what is seen, what to ask
+    "training": ("the model runs in inference mode", "In which mode does `model(images)` run?"),
+    "logits": (
+        "the loss takes the model's outputs for probabilities",
+        "What does the model return, and what does the loss function expect?",
+    ),
+    "summed_gradient": (
+        "the tape differentiates the sum of the losses, not their mean",
+        "What does a tape do with a target that has several elements?",
+    ),
+}
 
 
-def same_loss(found: float, right: float) -> bool:
-    """Compare two losses."""
-    return bool(np.isclose(found, right, rtol=1e-4))
+def left_over() -> list:
+    """Make a mistake for each selection of the three faults."""
+    found = []
+    for flags in list(product([False, True], repeat=3))[1:]:
+        keys = [key for key, flag in zip(FAULTS, flags) if flag]
+        fact, question = FAULTS[keys[0]]
+        if len(keys) > 1:
+            fact = (
+                f"{'two' if len(keys) == 2 else 'all three'} faults are left; one is that {fact}"
+            )
+        answer = step_with(
+            not flags[0], not flags[1], (lambda n: n) if flags[2] else lambda n: 1.0
+        )
+        found.append(mistake(keys[0], f"{fact[0].upper()}{fact[1:]}.", question, answer))
+    return found
 
 
-def same_weights(found: list[np.ndarray], right: list[np.ndarray]) -> bool:
-    """Compare the weights of two models."""
-    return all(np.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(found, right))
+STEPS = [((4,), 3, 0.1), ((3, 2, 1), 4, 0.05)]
 
 
-@exercise(
+def make_step(model: Any, optimizer: Any) -> Callable:
+    """Make a training step."""
+    return step_with()(model, optimizer)
+
+
+exercise(
     "5.3",
     "Repair a training step",
-    points=3,
-    hints={
-        "no_step": "The answer must be a function of (images, labels), and is of the type {kind}.",
-        "training": "In which mode does the model run inside your tape?\n"
-        "After a step, the moving averages of batch normalization have not moved.",
-        "logits": "The loss takes the model's outputs for something that they are not.\n"
-        "What does the model return, and what does the loss function expect?",
-        "mode_of_loss": "The loss is of the other mode. Return the one that you differentiate.",
-        "summed_loss": "The loss must be the mean over the batch: yours is its sum.",
-        "summed_gradient": "The loss is right, the update is too large: the tape differentiates\n"
-        "the sum of all that you hand to it.",
-        "no_update": "The loss is right, but no weight has changed.",
-        "uphill": "The weights move uphill.",
-        "loss": "The loss is not the mean cross-entropy of the batch before the update.",
-        "averages": "The moving averages of batch normalization are not right, all else is:\n"
-        "how often does the model run in training mode?",
-        "value": "The loss is right, the weights after the step are not.\n"
-        "Which variables are updated, with which gradients?",
-        "memory": "The first step is right, the second is not: an optimizer remembers.\n"
-        "Is it the one that was given, and does it make every update?",
-        "later_loss": "The first loss is right, the second is not: it must be of its batch alone.",
-    },
-)
-def make_step(answer: Callable) -> None:
-    """(model, optimizer) -> a step."""
-    before = small_model().get_weights()
-    losses, (after, later) = run_steps(answer)
-    right_losses, (right, right_later) = run_steps(answer_with())
-    loss, right_loss = losses[0], right_losses[0]
-    if same_loss(loss, right_loss) and same_weights(after, right):
-        if not same_weights(later, right_later):
-            raise NotRight("memory")
-        if not same_loss(losses[1], right_losses[1]):
-            raise NotRight("later_loss")
-        return
-    for training in (True, False):
-        faulty = answer_with(training=training, from_logits=False)
-        if same_loss(loss, run_steps(faulty)[0][0]):
-            raise NotRight("logits")
-    averages = slice(4, 6)  # of batch normalization, which training mode moves
-    if same_weights(after[averages], before[averages]) and not same_weights(after, before):
-        raise NotRight("training")
-    if same_loss(loss, 8 * right_loss):
-        raise NotRight("summed_loss")
-    moved = [*before[:4], *after[averages], *before[6:]]  # its averages only, by the forward pass
-    if any(same_loss(loss, loss_in_use(weights)) for weights in (before, moved)):
-        raise NotRight("mode_of_loss")
-    if not same_loss(loss, right_loss):
-        raise NotRight("loss")
-    trained, right_trained = after[:4] + after[6:], right[:4] + right[6:]
-    if same_weights(trained, before[:4] + before[6:]):
-        raise NotRight("no_update")
-    if same_weights(trained, right_trained):
-        raise NotRight("averages")
-    if same_weights(after, run_steps(answer_with(weight=8))[1][0]):
-        raise NotRight("summed_gradient")
-    if same_weights(after, run_steps(answer_with(weight=-1))[1][0]):
-        raise NotRight("uphill")
-    raise NotRight("value")
+    3,
+    *left_over(),
+    mistake(
+        "mode_of_loss",
+        "The loss that is returned is that of inference mode.",
+        "Which loss do you differentiate?",
+        step_with(report="inference before"),
+        step_with(report="inference between"),
+        step_with(report="inference after"),
+    ),
+    mistake(
+        "late_loss",
+        "The loss that is returned was measured after the update.",
+        "Which loss do you differentiate?",
+        step_with(report="training after"),
+    ),
+    mistake(
+        "summed_loss",
+        "The loss must be the mean over the batch: yours is its sum.",
+        "How many images has the batch?",
+        step_with(weigh=lambda n: n, report="sum"),
+        step_with(report="sum"),
+    ),
+    mistake(
+        "uphill",
+        "The weights move uphill.",
+        "Which sign has the gradient that the optimizer gets?",
+        step_with(weigh=lambda n: -1.0),
+    ),
+    mistake(
+        "no_update",
+        "The loss is right, but no weight is trained.",
+        "What does the optimizer get?",
+        step_with(update="none"),
+    ),
+    mistake(
+        "averages",
+        "The moving averages of batch normalization move twice in each step.",
+        "How often does the model run in training mode?",
+        step_with(report="training again"),
+    ),
+    mistake(
+        "memory",
+        "The first step is right, the second is not: momentum is lost.",
+        "An optimizer remembers. Is it the one that was given, and does it make every update?",
+        step_with(update="by hand"),
+        step_with(update="new"),
+    ),
+    mistake(
+        "later_loss",
+        "The first loss is right; the second is the mean of both.",
+        "Does anything collect losses from step to step?",
+        step_with(report="running mean"),
+    ),
+    cases=lambda random: [(*how, None) for how in STEPS],
+    question="Which loss is differentiated, in which mode, and who makes the update?",
+    probe=run_steps,
+    tolerance=2e-4,
+    again=1,
+    inputs=("images of the shape", "classes", "the rate", "the decay"),
+    allowed=("load_data", "build_model", "make_batches", "compile_step", "differentiation"),
+)(make_step)
 
 
-@exercise(
+def last(model: Any) -> list:
+    """Return the variables of the last layer."""
+    return model.layers[-1].trainable_variables
+
+
+def changes(what: str) -> Callable:
+    """Make what a `Mistake` has `seen`: something changes that must not."""
+
+    def seen(found: list[Parts], right: list[Parts]) -> bool:
+        return any(
+            np.any(value)
+            for parts in found
+            for name, value in parts.items()
+            if name.startswith(f"the change of the {what}") and isinstance(value, np.ndarray)
+        )
+
+    return seen
+
+
+def make_last_layer_step(model: Any, optimizer: Any) -> Callable:
+    """Make a step of the last layer."""
+    return step_with(training=False, choose=last)(model, optimizer)
+
+
+exercise(
     "5.4",
     "Train only the last layer",
-    points=2,
-    hints={
-        "no_step": "The answer must be a function of (images, labels), and is of the type {kind}.",
-        "no_update": "The last layer has not changed.",
-        "others": "A layer below the last has changed too. What is the optimizer given?",
-        "statistics": "The weights below are as before, but the moving averages are not:\n"
-        "what moves them, if not the optimizer?",
-        "one_variable": "Only one of the last layer's two variables has changed.",
-        "mode_of_loss": "The loss is that of training mode: the layers below must run as in use.",
-        "loss": "The loss is not the mean cross-entropy of the batch before the update.",
-        "value": "The right variables change, but not by the right amount.\n"
-        "Is the loss a mean? Does the given optimizer make every update?",
-    },
-)
-def make_last_layer_step(answer: Callable) -> None:
-    """(model, optimizer) -> a step of the last layer."""
-    decay = 0.1  # shows which variables the optimizer gets
-    before = small_model().get_weights()
-    losses, weights = run_steps(answer, decay)
-    *below, kernel, bias = [np.any(new != old) for old, new in zip(before, weights[-1])]
-    if any(below[:4]):
-        raise NotRight("others")
-    if any(below[4:]):
-        raise NotRight("statistics")
-    if not kernel and not bias:
-        raise NotRight("no_update")
-    if not (kernel and bias):
-        raise NotRight("one_variable")
-    right_losses, right = run_steps(answer_with(last_only=True, training=False), decay)
-    if same_loss(losses[0], run_steps(answer_with())[0][0]):
-        raise NotRight("mode_of_loss")
-    if not all(map(same_loss, losses, right_losses)):
-        raise NotRight("loss" if same_weights(weights[0], right[0]) else "value")
-    if not all(map(same_weights, weights, right)):
-        raise NotRight("value")
+    2,
+    mistake(
+        "others",
+        "A layer below the last has changed too.",
+        "Which variables does the optimizer get? One with weight decay changes all of them.",
+        seen=changes("weights below"),
+    ),
+    mistake(
+        "statistics",
+        "The weights below are as before, but the moving averages are not.",
+        "What moves them, if not the optimizer?",
+        seen=changes("moving averages"),
+    ),
+    mistake(
+        "mode_of_loss",
+        "The layers below run in training mode.",
+        "As what shall they serve, and how do they run in use?",
+        seen=lambda found, right: as_with(found, step_with(choose=last)),
+    ),
+    mistake(
+        "no_update",
+        "The last layer has not changed.",
+        "Which variables does the optimizer get, with which gradients?",
+        step_with(training=False, update="none", choose=last),
+    ),
+    mistake(
+        "one_variable",
+        "Only one of the last layer's two variables is trained.",
+        "Which two variables has a dense layer?",
+        step_with(training=False, choose=lambda model: last(model)[:1]),
+        step_with(training=False, choose=lambda model: last(model)[1:]),
+    ),
+    mistake(
+        "logits",
+        "The loss takes the model's outputs for probabilities.",
+        "What does the model return, and what does the loss function expect?",
+        step_with(training=False, logits=False, choose=last),
+    ),
+    mistake(
+        "summed_gradient",
+        "The tape differentiates the sum of the losses, not their mean.",
+        "What does a tape do with a target that has several elements?",
+        step_with(training=False, weigh=lambda n: n, choose=last),
+        step_with(training=False, weigh=lambda n: n, report="sum", choose=last),
+    ),
+    mistake(
+        "late_loss",
+        "The loss that is returned was measured after the update.",
+        "Which loss do you differentiate?",
+        step_with(training=False, report="inference after", choose=last),
+    ),
+    mistake(
+        "memory",
+        "The given optimizer doesn't make every update.",
+        "Where are its momentum and its weight decay?",
+        step_with(training=False, update="by hand", choose=last),
+        step_with(training=False, update="new", choose=last),
+    ),
+    cases=lambda random: [(*how, decay) for how, decay in zip(STEPS, (0.1, None))],
+    question="Is the loss the mean, before the update? Who makes every update?",
+    probe=run_steps,
+    tolerance=2e-4,
+    again=1,
+    inputs=("images of the shape", "classes", "the rate", "the decay"),
+    allowed=("load_data", "build_model", "make_batches", "compile_step", "differentiation"),
+)(make_last_layer_step)
+
+
+def as_with(found: list[Parts], answer: Callable) -> bool:
+    """Tell whether the losses and the last layer are those of another answer."""
+    others = run_steps(answer, *STEPS[0], decay=0.1)
+    return all(
+        isinstance(found[0].get(name), np.ndarray)
+        and np.shape(found[0][name]) == np.shape(value)
+        and np.allclose(found[0][name], value, rtol=1e-3, atol=1e-6)
+        for name, value in others.items()
+        if "loss" in name or "last layer's" in name
+    )
+
+
+# --- 5.5
 
 
 class Reader(keras.Model):
@@ -308,96 +508,487 @@ class Reader(keras.Model):
         return tf.one_hot(digits % 10, 10)
 
 
-@exercise(
+def judge_reader(answer: Callable, labels: np.ndarray, read: np.ndarray, batch_size: int) -> dict:
+    """Ask for the accuracy of a model that reads these digits."""
+    images = np.zeros((len(labels), 28, 28, 1), "float32")
+    images[:, 0, 0, 0] = read / 10
+    model = Reader()
+    share = answer(model, images, labels, batch_size)
+    return {
+        "the accuracy": share,
+        "whether the model runs in training mode": model.has_trained,
+        "whether a call has more images than allowed": bool(model.most_images > batch_size),
+    }
+
+
+def of_hits(combine: Callable, **how: Any) -> Callable:
+    """Make an answer that combines the hits of the batches, arrays of True and False."""
+
+    def answer(model: Any, images: np.ndarray, labels: np.ndarray, batch_size: int) -> Any:
+        hits = []
+        for start in range(0, len(images), batch_size):
+            batch = slice(start, start + batch_size)
+            logits = model(images[batch], training=how.get("training", False))
+            hits.append(np.argmax(logits, axis=-1) == labels[batch])
+        return combine(hits, batch_size)
+
+    return answer
+
+
+def full_ones(hits: list, size: int) -> list:
+    """Return the full batches."""
+    return [each for each in hits if len(each) == size]
+
+
+def whole(hits: list, size: int) -> float:
+    """Return the share of all."""
+    return float(np.mean(np.concatenate(hits)))
+
+
+def total(hits: list) -> int:
+    """Return the number of hits."""
+    return int(sum(map(np.sum, hits)))
+
+
+def accuracy(model: Any, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
+    """Return the share of right predictions."""
+    return of_hits(whole)(model, images, labels, batch_size)
+
+
+exercise(
     "5.5",
     "How good is it?",
-    points=2,
-    hints={
-        "mean_of_batches": "This averages over the batches, and the last of them is smaller.",
-        "training_mode": "In which mode does the model run? It must not be the one for training.",
-        "last_batch": "The last, incomplete batch is missing.",
-        "one_batch": "This is the accuracy of a single batch. What becomes of the others?",
-        "full_batches": "It is divided by the size of full batches. How many images are there?",
-        "percent": "A share from 0 to 1 is asked for, not a percentage.",
-        "number": "This is the number of images that were right. Of how many?",
-        "errors": "This is the share of errors.",
-        "value": "6 of 8 images are right here, in batches of {size}; yours says {got:.3g}.\n"
-        "Look at argmax and its axis, and at the slices.",
-        "too_many": "The model got {most} images in one call, and {size} are the most.",
-    },
-)
-def accuracy(answer: Callable) -> None:
-    """(model, images, labels, batch size) -> share of right predictions."""
-    labels = np.array([3, 1, 4, 1, 5, 9, 2, 6])
-    read = np.array([3, 1, 4, 1, 5, 8, 2, 0])  # right: 3 of 3, 2 of 3, 1 of 2
-    images = np.zeros((8, 28, 28, 1), "float32")
-    images[:, 0, 0, 0] = read / 10
-    mistakes = [
-        ("mean_of_batches", (3 / 3 + 2 / 3 + 1 / 2) / 3),
-        ("last_batch", 5 / 6),
-        ("last_batch", 5 / 8),
-        *[("one_batch", share) for share in (3 / 3, 1 / 2, 3 / 8, 1 / 8)],
-        ("full_batches", 6 / 9),
-        ("percent", 600 / 8),
-        ("number", 6),
-        ("errors", 2 / 8),
-    ]
-    for size in (3, 8):
-        reader = Reader()
-        found = as_numbers(call(answer, reader, images, labels, size), (), "the accuracy")
-        if reader.has_trained:
-            raise NotRight("training_mode")
-        expect(found, 6 / 8, mistakes if size == 3 else (), size=size, got=found)
-        if reader.most_images > size:
-            raise NotRight("too_many", most=int(reader.most_images), size=size)
+    2,
+    mistake(
+        "training_mode",
+        "The model runs in training mode.",
+        "In which mode is a model judged?",
+        of_hits(whole, training=True),
+    ),
+    mistake(
+        "mean_of_batches",
+        "This averages over the batches, and the last of them is smaller.",
+        "Which images count more in it than others?",
+        of_hits(lambda hits, size: np.mean([each.mean() for each in hits])),
+    ),
+    mistake(
+        "last_batch",
+        "The last, incomplete batch is missing.",
+        "What do slices past the end of an array give?",
+        of_hits(lambda hits, size: np.mean(np.concatenate(full_ones(hits, size)))),
+        of_hits(lambda hits, size: total(full_ones(hits, size)) / sum(map(len, hits))),
+    ),
+    mistake(
+        "one_batch",
+        "This counts the hits of a single batch.",
+        "What becomes of the others?",
+        of_hits(lambda hits, size: hits[0].mean()),
+        of_hits(lambda hits, size: hits[-1].mean()),
+        of_hits(lambda hits, size: hits[0].sum() / sum(map(len, hits))),
+        of_hits(lambda hits, size: hits[-1].sum() / sum(map(len, hits))),
+    ),
+    mistake(
+        "full_batches",
+        "It is divided as if all batches were full.",
+        "How many images are there?",
+        of_hits(lambda hits, size: total(hits) / (len(hits) * size)),
+    ),
+    mistake(
+        "percent",
+        "This is a percentage.",
+        "Which range is asked for?",
+        of_hits(lambda hits, size: 100 * whole(hits, size)),
+    ),
+    mistake(
+        "number",
+        "This is the number of images that were right.",
+        "Of how many?",
+        of_hits(lambda hits, size: total(hits)),
+    ),
+    mistake(
+        "errors",
+        "This is the share of errors.",
+        "Is a perfect model's accuracy 0 or 1?",
+        of_hits(lambda hits, size: 1 - whole(hits, size)),
+    ),
+    mistake(
+        "too_many",
+        "The accuracy is right, but the model got more images in one call than `batch_size`.",
+        "Where is batch_size used?",
+        seen=lambda found, right: (
+            all(
+                np.array_equal(a.get(name, ""), b[name])
+                or np.allclose(a.get(name, np.nan), b[name])
+                for a, b in zip(found, right)
+                for name in list(b)[:2]
+                if "" not in a
+            )
+            and not any("" in a for a in found)
+        ),
+    ),
+    cases=lambda random: [
+        (np.array([3, 1, 4, 1, 5, 9, 2, 6]), np.array([3, 1, 4, 1, 5, 8, 2, 0]), 3),
+        *[draw_reader(random, n, size) for n, size in [(8, 4), (11, 4)]],
+    ],
+    question="Look at argmax and its axis, at the slices, and at what is divided by what.",
+    probe=judge_reader,
+    again=1,
+    inputs=("the labels", "digits that are read", "batch_size"),
+)(accuracy)
 
 
-@exercise(
+def draw_reader(random: Random, n: int, size: int) -> tuple:
+    """Draw labels, digits that are read, some of them wrong, and a batch size."""
+    labels = random.integers(0, 9, n)
+    wrong = random.permutation(n) < n // 3
+    return labels, np.where(wrong, (labels + 2) % 10, labels), size
+
+
+# --- 5.6
+
+
+def moving(before: Callable, after: Callable, reduce: Callable = np.mean) -> Callable:
+    """Make a moving mean of some losses before and after each."""
+
+    def answer(losses: np.ndarray, window: int) -> np.ndarray:
+        ends = before(window), after(window) + 1
+        pieces = [losses[max(0, i - ends[0]) : max(1, i + ends[1])] for i in range(len(losses))]
+        return np.array([reduce(piece) if len(piece) else np.nan for piece in pieces])
+
+    return answer
+
+
+def half(window: int) -> int:
+    """Return how many losses before, and how many after, are in a window."""
+    return window // 2
+
+
+def in_place(losses: np.ndarray, window: int) -> np.ndarray:
+    """Write means over the losses that are still to be read."""
+    losses = losses.copy()
+    for i in range(len(losses)):
+        losses[i] = losses[max(0, i - half(window)) : i + half(window) + 1].mean()
+    return losses
+
+
+def valid(losses: np.ndarray, window: int) -> np.ndarray:
+    """Return the means of whole windows only."""
+    return np.convolve(losses, np.ones(window) / window, "valid")
+
+
+def ends_kept(losses: np.ndarray, window: int) -> np.ndarray:
+    """Leave the ends as they are."""
+    smoothed = np.array(losses)
+    smoothed[half(window) : len(losses) - half(window)] = valid(losses, window)
+    return smoothed
+
+
+def smooth(losses: np.ndarray, window: int) -> np.ndarray:
+    """Return the centred moving mean."""
+    return moving(half, half)(losses, window)
+
+
+exercise(
     "5.6",
     "A mean that doesn't lag",
-    points=2,
-    hints={
-        "lags": "This is the mean of the last losses: where the loss falls, it lags behind.",
-        "leads": "This is the mean of the next losses. As many before as after are asked for.",
-        "short": "There must be a point for each loss: {needed}, not {found}.",
-        "zeros": "In the middle it is right; at the ends it is pulled towards 0.\n"
+    2,
+    mistake(
+        "lags",
+        "This is the mean of the last losses: where the loss falls, it lags behind.",
+        "How many losses before, and how many after, belong into the window?",
+        moving(lambda w: w - 1, lambda w: 0),
+    ),
+    mistake(
+        "leads",
+        "This is the mean of the next losses.",
+        "How many losses before, and how many after, belong into the window?",
+        moving(lambda w: 0, lambda w: w - 1),
+    ),
+    mistake(
+        "short",
+        "Only whole windows have a point.",
+        "How many points are asked for? What is the mean over near the ends?",
+        valid,
+    ),
+    mistake(
+        "zeros",
+        "In the middle it is right; at the ends it is divided by `window` as well.",
         "How many losses does the window really hold there?",
-        "ends": "In the middle it is right, at the ends it is not.\n"
-        "There the mean is over those losses of the window that exist.",
-        "sums": "These are sums. By how many losses is each to be divided?",
-        "in_place": "Some of these are means of means: is `losses` changed while it is read?",
-        "width": "The window has the wrong width, or its middle is off by one.",
-        "value": "For window = {window} the middle is not right either.\n"
-        "Each point there is the mean of its own loss, and of as many before as after.",
-    },
-)
-def smooth(answer: Callable) -> None:
-    """(losses, window) -> the centred moving mean."""
-    losses = np.array([8.0, 5.0, 7.0, 2.0, 4.0, 1.0, 3.0, 0.5, 2.5])
-    n = len(losses)
-    for window in (3, 5, 1):
-        half = window // 2
-
-        def around(before: int, after: int, reduce: Callable = np.mean) -> np.ndarray:
-            return np.array([reduce(losses[max(0, i - before) : i + after + 1]) for i in range(n)])
-
-        right, in_place = around(half, half), losses.copy()
-        for i in range(n):
-            in_place[i] = in_place[max(0, i - half) : i + half + 1].mean()
-        result = returned(call(answer, losses, window))
-        if np.size(result) != n:
-            raise NotRight("short", needed=n, found=np.size(result))
-        found = as_numbers(result, (n,), "the answer")
-        mistakes = [
-            ("lags", around(window - 1, 0)),
-            ("leads", around(0, window - 1)),
-            ("zeros", around(half, half, np.sum) / window),
-            ("sums", around(half, half, np.sum)),
-            ("in_place", in_place),
-            ("width", around(half, half - 1)),
-            ("width", around(half - 1, half)),
-            ("width", around(half + 1, half + 1)),
-            ("width", around(window, window)),
+        lambda losses, window: moving(half, half, np.sum)(losses, window) / window,
+    ),
+    mistake(
+        "ends",
+        "In the middle it is right; the ends are left as they were.",
+        "What is the mean over those losses of the window that exist?",
+        ends_kept,
+    ),
+    mistake(
+        "negative_start",
+        "In the middle and at the right end it is right, at the left end it is not.",
+        "What does Python do with a negative start of a slice?",
+        lambda losses, window: np.array(
+            [np.mean(losses[i - half(window) : i + half(window) + 1]) for i in range(len(losses))]
+        ),
+    ),
+    mistake(
+        "sums",
+        "These are sums.",
+        "By how many losses is each to be divided?",
+        moving(half, half, np.sum),
+    ),
+    mistake(
+        "in_place",
+        "These are means of means.",
+        "Is `losses` changed while it is still being read?",
+        in_place,
+    ),
+    mistake(
+        "width",
+        "The window has the wrong width, or its middle is off by one.",
+        "With window = 3, which losses belong to the point of losses[5]?",
+        moving(half, lambda w: half(w) - 1),
+        moving(lambda w: half(w) - 1, half),
+        moving(lambda w: half(w) + 1, lambda w: half(w) + 1),
+        moving(lambda w: w, lambda w: w),
+        moving(lambda w: w, lambda w: w - 1),
+    ),
+    mistake(
+        "median",
+        "These are medians.",
+        "What is asked for, the mean or the middle one?",
+        moving(half, half, np.median),
+    ),
+    cases=lambda random: (
+        [(np.array([3.0, 0.0, 0.0, 6.0]), 3), (np.array([-3.0, -1.0, 2.0]), 3)]
+        + [
+            (random.uniform(-2, 5, n).astype(kind), window)
+            for n, window, kind in [
+                (9, 3, "float64"),
+                (9, 5, "float64"),
+                (8, 7, "float32"),
+                (5, 1, "float64"),
+                (7, 7, "float64"),
+            ]
         ]
-        is_right_inside = np.allclose(found[half : n - half], right[half : n - half])
-        expect(found, right, mistakes, "ends" if is_right_inside else "value", window=window)
+    ),
+    question="Each point is the mean of its own loss, and of as many before as after.",
+)(smooth)
+
+
+# --- 5.7
+
+
+def faults() -> dict:
+    """Return the fault behind each curve."""
+    return {1: "c", 2: "f", 3: "a", 4: "e", 5: "b", 6: "d"}
+
+
+exercise(
+    "5.7",
+    "Six curves, six faults",
+    3,
+    mistake(
+        "rates",
+        "The curves of the two wrong learning rates are exchanged.",
+        "Which of them hardly moves, and which can't settle?",
+        lambda: faults() | {5: "a", 3: "b"},
+    ),
+    mistake(
+        "validation",
+        "The two curves with a bad validation are exchanged.",
+        "In which of them can nothing be learnt from the training images that holds elsewhere?",
+        lambda: faults() | {1: "e", 4: "c"},
+    ),
+    mistake(
+        "several",
+        "Several curves are matched wrongly.",
+        "For each: which way does it go, does it jump, and where is validation?",
+        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) > 1,
+    ),
+    mistake(
+        "one",
+        "One curve is matched wrongly, and one fault is named twice.",
+        "Which fault did you give to two curves?",
+        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) == 1,
+    ),
+    cases=lambda random: [()],
+    probe=lambda answer: numbered(answer()),
+    secret=True,
+)(faults)
+
+
+def numbered(value: Any) -> Any:
+    """Name the entries of a dict by their numbers."""
+    if isinstance(value, dict):
+        return {f"curve {key}": each for key, each in value.items()}
+    return value
+
+
+# --- 5.8
+
+
+def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Count: row for the label, column for the prediction."""
+    counts = np.zeros((classes, classes), int)
+    np.add.at(counts, (labels, predictions), 1)
+    return counts
+
+
+def overwritten(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Count each pair once."""
+    return np.minimum(confusion(labels, predictions, classes), 1)
+
+
+exercise(
+    "5.8",
+    "Who is taken for whom?",
+    2,
+    mistake(
+        "transposed",
+        "Rows and columns are exchanged.",
+        "What stands in row 3: the images of a 3, or what was taken for a 3?",
+        lambda labels, predictions, classes: confusion(predictions, labels, classes),
+    ),
+    mistake(
+        "once",
+        "Pairs that occur several times are counted once.",
+        "What does NumPy do with `counts[[0, 0], [1, 1]] += 1`?",
+        overwritten,
+    ),
+    mistake(
+        "errors_only",
+        "The diagonal is empty.",
+        "Where are the images that were read rightly?",
+        lambda labels, predictions, classes: (
+            confusion(labels, predictions, classes) * (1 - np.eye(classes, dtype=int))
+        ),
+    ),
+    mistake(
+        "shares",
+        "These are shares, not counts.",
+        "What is asked for?",
+        lambda labels, predictions, classes: confusion(labels, predictions, classes) / len(labels),
+        lambda labels, predictions, classes: (
+            confusion(labels, predictions, classes)
+            / np.maximum(confusion(labels, predictions, classes).sum(1, keepdims=True), 1)
+        ),
+    ),
+    mistake(
+        "classes_seen",
+        "Classes that don't occur are missing.",
+        "How many rows are asked for?",
+        lambda labels, predictions, classes: confusion(
+            labels, predictions, int(max(labels.max(), predictions.max())) + 1
+        ),
+    ),
+    cases=lambda random: (
+        [(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 2, 0]), 3)]
+        + [
+            (random.integers(0, most, n), random.integers(0, most, n), classes)
+            for n, most, classes in [(20, 3, 3), (9, 3, 5), (30, 4, 4)]
+        ]
+    ),
+    question="Go through the images one by one, and make a mark for each.",
+)(confusion)
+
+
+# --- 5.9
+
+
+def stopping(losses: list, patience: int) -> tuple:
+    """Return after how many epochs training stops, and which epoch was the best."""
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = epoch
+        if epoch - best >= patience:
+            return epoch + 1, best + 1
+    return len(losses), best + 1
+
+
+def by_last(losses: list, patience: int) -> tuple:
+    """Compare each loss with the one before, not with the best."""
+    worse = 0
+    for epoch in range(1, len(losses)):
+        worse = worse + 1 if losses[epoch] >= losses[epoch - 1] else 0
+        if worse >= patience:
+            return epoch + 1, int(np.argmin(losses[: epoch + 1])) + 1
+    return len(losses), int(np.argmin(losses)) + 1
+
+
+def shifted(by: int) -> Callable:
+    """Make an answer that is too patient."""
+    return lambda losses, patience: stopping(losses, patience + by)
+
+
+exercise(
+    "5.9",
+    "When to stop",
+    2,
+    mistake(
+        "from_zero",
+        "Epochs are counted from 0.",
+        "What is the first epoch called?",
+        lambda losses, patience: tuple(n - 1 for n in stopping(losses, patience)),
+    ),
+    mistake(
+        "last_loss",
+        "Each loss is compared with the one before, not with the best so far.",
+        "With losses 3, 1, 2, 1.5, 1.2: which of them is an improvement?",
+        by_last,
+    ),
+    mistake(
+        "off_by_one",
+        "It stops an epoch too late, or too early.",
+        "With a patience of 1, how many epochs without improvement are allowed?",
+        shifted(1),
+        lambda losses, patience: stopping(losses, patience - 1) if patience > 1 else (1, 1),
+    ),
+    mistake(
+        "best_of_all",
+        "The best epoch is looked for in all losses, also those after the stop.",
+        "Which epochs has the run really seen?",
+        lambda losses, patience: (stopping(losses, patience)[0], int(np.argmin(losses)) + 1),
+    ),
+    mistake(
+        "ties",
+        "A loss that is only equal to the best counts as an improvement.",
+        "Is 1.0 better than 1.0?",
+        lambda losses, patience: stopping(
+            [loss - 1e-9 * i for i, loss in enumerate(losses)], patience
+        ),
+    ),
+    cases=lambda random: [
+        ([3.0, 2.0, 2.5, 2.1, 1.0], 2),
+        ([3.0, 1.0, 1.0, 1.0, 0.5], 2),
+        ([3.0, 1.0, 2.0, 1.5, 1.2, 0.9], 3),
+        ([1.0, 2.0, 3.0], 1),
+        ([1.0, 1.0, 2.0], 5),
+        ([2.0], 3),
+        ([3.0, 2.0, 1.0], 2),
+        *[([round(float(x), 2) for x in random.uniform(0, 3, 9)], k) for k in (1, 2, 3, 4)],
+    ],
+    question="Go through them with a finger on the best one so far. When does patience end?",
+    parts=("the last epoch", "the best epoch"),
+    tolerance=1e-9,
+)(stopping)
+
+
+# --- 5.10
+
+
+def odds_of_training() -> None:
+    """Stand for the learner's function."""
+
+
+predict(
+    "5.10",
+    "Predict, with odds",
+    2,
+    a=(True, "If all ten logits are 0, the cross-entropy is ln 10, whatever the label."),
+    b=(False, "With training=False, batch normalization uses the mean of the batch."),
+    c=(True, "Adam's first step changes every weight by about the learning rate."),
+    d=(False, "If the loss is multiplied by 1000, Adam's first step is 1000 times as large."),
+    e=(True, "If it is multiplied by 1000, the first step of plain SGD is 1000 times as large."),
+    f=(False, "Dropout in training mode gives the same output twice."),
+)(odds_of_training)

@@ -48,7 +48,7 @@ def draw_errors(steps: np.ndarray, errors: dict, truncation: dict, round_off: di
     errors, truncation, round_off : dicts of arrays
         A relative error for each step, by type and method, such as ("float32", "central").
     """
-    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(8.5, 3.9))
+    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(8, 3.5))
     looks = {"forward": ("C1", "o", dict(mfc="none", ms=10)), "central": ("C0", "s", {})}
     for axis, dtype in zip(axes, ("float32", "float64")):
         for method, (color, marker, look) in looks.items():

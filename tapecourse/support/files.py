@@ -1,11 +1,13 @@
 """Reads a file that someone else gave: a real one, of a size that memory can hold."""
 
+import csv
 import os
 import stat
+from pathlib import Path
 
 from tapecourse.support.errors import InputError, reason
 
-__all__ = ["read_file"]
+__all__ = ["read_file", "read_rows"]
 
 
 def read_file(name: str, path: str, most_bytes: int) -> bytes:
@@ -39,3 +41,22 @@ def read_file(name: str, path: str, most_bytes: int) -> bytes:
     except (OSError, ValueError) as error:  # a ValueError: this can't be a path, with a NUL byte
         problem = f"it can't be read ({reason(error)})."
     raise InputError(name, path, problem)
+
+
+def read_rows(path: str | Path) -> list[dict[str, str | int | float]]:
+    """Read a table with numbers in all columns but `kind`; leave out what is empty.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of a CSV file with a line of names.
+    """
+
+    def value(name: str, text: str) -> str | int | float:
+        if name == "kind":
+            return text
+        return int(text) if text.isdigit() else float(text)
+
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value(name, text) for name, text in row.items() if text} for row in rows]

@@ -8,7 +8,7 @@ which leaves few crossings.
 import itertools
 from collections.abc import Collection, Sequence
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -23,7 +23,20 @@ from matplotlib.textpath import TextPath
 
 from tapecourse.support.errors import GraphError
 
-__all__ = ["GraphNode", "draw_graph", "node_lines", "show_value", "table_of"]
+__all__ = [
+    "HEIGHT",
+    "GraphNode",
+    "Layout",
+    "bezier",
+    "draw_graph",
+    "expression_of",
+    "lay_out",
+    "node_lines",
+    "place_label",
+    "require_graph",
+    "show_value",
+    "table_of",
+]
 
 HEIGHT = 0.7  # of a box, in inches, as all lengths below
 
@@ -151,14 +164,18 @@ def text_width(text: str, size: float = 10, weight: str = "normal") -> float:
     return 1.08 * path.get_extents().width / 72  # on the screen each letter takes whole pixels
 
 
+def expression_of(operation: str, operands: Sequence[str]) -> str:
+    """Write an operation as a formula: a + b, or exp(a)."""
+    if len(operation) == 1 and len(operands) == 2:
+        return f"{operands[0]} {operation} {operands[1]}"
+    return f"{operation}({', '.join(operands)})"
+
+
 def node_lines(node: GraphNode) -> list[str]:
     """Write what stands in a node's box: expression, value, adjoint."""
-    if not node.operation:
-        expression = node.name
-    elif len(node.operation) == 1 and len(node.parents) == 2:
-        expression = f"{node.name} = {node.parents[0]} {node.operation} {node.parents[1]}"
-    else:
-        expression = f"{node.name} = {node.operation}({', '.join(node.parents)})"
+    expression = node.name
+    if node.operation:
+        expression = f"{node.name} = {expression_of(node.operation, node.parents)}"
     adjoint = "" if node.adjoint is None else f"adjoint {show_value(node.adjoint)}"
     return [expression, show_value(node.value), adjoint]
 
@@ -192,32 +209,44 @@ def draw_node(axis: Axes, node: GraphNode, center: np.ndarray, size: tuple, mark
         axis.text(center[0], y, text, ha="center", va="center", fontsize=10, zorder=3, **look)
 
 
-def draw_edge(axis: Axes, stops: list, along: np.ndarray) -> np.ndarray:
-    """Draw a smooth arrow through the stops; return its last piece, a Bézier curve."""
-    vertices, codes = [stops[0]], [Path.MOVETO]
-    for start, end in zip(stops, stops[1:]):
+def bezier(stops: Sequence[np.ndarray], along: np.ndarray) -> np.ndarray:
+    """Return the corners of a smooth curve through the stops: 1, and 3 for each piece."""
+    vertices = [stops[0]]
+    for start, end in itertools.pairwise(stops):
         reach = (end - start) @ along / 2 * along
         vertices += [start + reach, end - reach, end]
-        codes += 3 * [Path.CURVE4]
+    return np.array(vertices)
+
+
+def draw_edge(axis: Axes, vertices: np.ndarray) -> None:
+    """Draw a smooth arrow."""
+    codes = [Path.MOVETO, *(len(vertices) - 1) * [Path.CURVE4]]
     look: dict[str, Any] = dict(arrowstyle="-|>", mutation_scale=12, color="0.35", lw=1.1)
     path = Path(vertices, codes)
     axis.add_patch(FancyArrowPatch(path=path, shrinkA=0, shrinkB=0, zorder=1, **look))
-    return np.array(vertices[-4:])
 
 
-def draw_label(axis: Axes, curve: np.ndarray, text: str, taken: list) -> None:
-    """Write on the curve where no label is yet, and add the place to `taken`."""
+def place_label(curve: np.ndarray, text: str, taken: list) -> np.ndarray:
+    """Find a place on the last piece of a curve where no label is yet; add it to `taken`."""
     size = np.array([text_width(text, size=9) + 0.06, 0.18])
 
     def point(t: float) -> np.ndarray:
-        return np.array([(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3]) @ curve
+        return (
+            np.array([(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3]) @ curve[-4:]
+        )
 
     def overlap(place: np.ndarray) -> float:
         return sum(np.prod(np.maximum((size + s) / 2 - abs(place - p), 0)) for p, s in taken)
 
-    place = x, y = min(map(point, (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78)), key=overlap)
+    place = min(map(point, (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78)), key=overlap)
     taken.append((place, size))
+    return place
+
+
+def draw_label(axis: Axes, place: np.ndarray, text: str) -> None:
+    """Write on an arrow."""
     look: dict[str, Any] = dict(ha="center", va="center", fontsize=9, color="#006B4F", zorder=4)
+    x, y = place
     axis.text(x, y, text, bbox=dict(fc="white", ec="none", pad=0.6), **look)
 
 
@@ -228,9 +257,12 @@ def box_width(node: GraphNode) -> float:
 
 
 def spread(
-    nodes: Sequence[GraphNode], places: dict, layers: list, width: dict[str, float]
+    nodes: Sequence[GraphNode], places: dict, layers: list, width: dict[str, float], limit: float
 ) -> tuple[dict, np.ndarray]:
-    """Turn layers and slots into inches; return them and the graph's direction."""
+    """Turn layers and slots into inches; return them and the graph's direction.
+
+    It runs to the right where `limit` inches suffice, else down.
+    """
     widest = [max((width[name] for name in names if name in width), default=0) for names in layers]
     gaps = [0.7] * len(layers)  # before each layer, with room for the labels on its arrows
     for node in nodes:
@@ -238,14 +270,50 @@ def spread(
         labels = [text_width(show_value(partial), size=9) for partial in node.partials]
         gaps[layer] = max([gaps[layer], *(0.4 + label for label in labels)])
     starts = np.cumsum([0, *(w + gap for w, gap in zip(widest, gaps[1:]))])
-    if starts[-1] + widest[-1] <= 10.5:
+    if starts[-1] + widest[-1] <= limit:
         centers = starts + np.array(widest) / 2
         across = -(HEIGHT + 0.3)
         inches = {name: np.array([centers[i], across * j]) for name, (i, j) in places.items()}
         return inches, np.array([1.0, 0.0])
-    across, down = max(widest) + 0.25, -(HEIGHT + 0.7)
+    gap = 0.7 if any(node.partials for node in nodes) else 0.45  # for labels, or for arrows only
+    across, down = max(widest) + 0.25, -(HEIGHT + gap)
     inches = {name: np.array([across * j, down * i]) for name, (i, j) in places.items()}
     return inches, np.array([0.0, -1.0])
+
+
+class Layout(NamedTuple):
+    """Where everything of a graph is, in inches."""
+
+    position: dict  # the centre of each node, and of each bend of an edge
+    width: dict[str, float]  # of each node's box
+    along: np.ndarray  # the direction in which the graph runs
+    edges: list[tuple[GraphNode, int, list[np.ndarray]]]  # to a node, from which operand, by where
+
+
+def lay_out(
+    nodes: Sequence[GraphNode], room_for: Sequence[GraphNode] = (), limit: float = 10.5
+) -> Layout:
+    """Find a place for each node, and a way for each edge; for the arguments see `draw_graph`."""
+    places, routes, layers = arrange(nodes)
+    width = {node.name: box_width(node) for node in nodes}
+    for node in room_for:
+        width[node.name] = max(width[node.name], box_width(node))
+    position, along = spread([*nodes, *room_for], places, layers, width, limit)
+    across = np.array([-along[1], -along[0]])
+    half = {name: abs(along @ [width[name], HEIGHT]) / 2 for name in width}  # along the direction
+    reach = [max(half.get(name, 0) for name in names) for names in layers]  # of a layer's boxes
+    edges = []
+    for node in nodes:
+        into = [routes[parent, node.name] for parent in node.parents]
+        arrivals = sorted(range(len(into)), key=lambda i: position[into[i][-2]] @ across)
+        for rank, i in enumerate(arrivals):
+            first, *bends, last = into[i]
+            shift = (rank - (len(into) - 1) / 2) * 0.24 * across
+            start = position[first] + half[first] * along + (node.parents.count(first) > 1) * shift
+            end = position[last] - half[last] * along + shift
+            sides = [position[b] + s * reach[b[-1]] * along for b in bends for s in (-1, 1)]
+            edges.append((node, i, [start, *sides, end]))
+    return Layout(position, width, along, edges)
 
 
 def make_canvas(position: dict, width: dict[str, float], title: str) -> tuple[Figure, Axes]:
@@ -292,28 +360,16 @@ def draw_graph(
     """
     highlight = [highlight] if isinstance(highlight, str) else highlight
     require_graph(nodes, highlight)
-    places, routes, layers = arrange(nodes)
-    width = {node.name: box_width(node) for node in nodes}
-    for node in room_for:
-        width[node.name] = max(width[node.name], box_width(node))
-    position, along = spread([*nodes, *room_for], places, layers, width)
-    across = np.array([-along[1], -along[0]])
+    position, width, along, edges = lay_out(nodes, room_for)
     figure, axis = make_canvas(position, width, title)
-    half = {name: abs(along @ [width[name], HEIGHT]) / 2 for name in width}  # along the direction
-    reach = [max(half.get(name, 0) for name in names) for names in layers]  # of a layer's boxes
-    taken = []
     for node in nodes:
         size = width[node.name], HEIGHT
         draw_node(axis, node, position[node.name], size, node.name in highlight)
-        into = [routes[parent, node.name] for parent in node.parents]
-        arrivals = sorted(range(len(into)), key=lambda i: position[into[i][-2]] @ across)
-        for rank, i in enumerate(arrivals):
-            first, *bends, last = into[i]
-            shift = (rank - (len(into) - 1) / 2) * 0.24 * across
-            start = position[first] + half[first] * along + (node.parents.count(first) > 1) * shift
-            end = position[last] - half[last] * along + shift
-            sides = [position[b] + s * reach[b[-1]] * along for b in bends for s in (-1, 1)]
-            curve = draw_edge(axis, [start, *sides, end], along)
-            if node.partials and node.partials[i] is not None:
-                draw_label(axis, curve, show_value(node.partials[i]), taken)
+    taken = []
+    for node, i, stops in edges:
+        curve = bezier(stops, along)
+        draw_edge(axis, curve)
+        if node.partials and node.partials[i] is not None:
+            text = show_value(node.partials[i])
+            draw_label(axis, place_label(curve, text, taken), text)
     return figure

@@ -1,13 +1,13 @@
 """Figures of images and their classes: examples, a confusion matrix, mistakes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
-__all__ = ["draw_confusion", "draw_examples", "draw_mistakes"]
+__all__ = ["draw_confusion", "draw_examples", "draw_image_rows", "draw_mistakes"]
 
 
 def draw_examples(
@@ -32,6 +32,27 @@ def draw_examples(
         for ax, image in zip(column, images[labels == label]):
             ax.imshow(image)
     figure.suptitle("The first training images of each class", x=0.01, ha="left")
+    return figure
+
+
+def draw_image_rows(rows: Mapping[str, np.ndarray], title: str) -> Figure:
+    """Draw rows of images, each with its name before it.
+
+    Parameters
+    ----------
+    rows : mapping of str to array (n, height, width, 1)
+    title : str
+    """
+    count = max(map(len, rows.values()))
+    size = (0.7 * count + 1, 0.75 * len(rows) + 0.4)
+    figure, axes = plt.subplots(len(rows), count, figsize=size, squeeze=False)
+    for (name, images), line in zip(rows.items(), axes):
+        for ax in line:
+            ax.set(xticks=[], yticks=[], frame_on=False)
+        for ax, image in zip(line, images):
+            ax.imshow(image, vmin=0, vmax=1)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 

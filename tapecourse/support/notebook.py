@@ -5,6 +5,8 @@ stderr, past Python and past every setting; in a notebook they are a red box. Th
 here, and shown after all when the import fails.
 """
 
+import atexit
+import gc
 import importlib.util
 import os
 import sys
@@ -56,12 +58,30 @@ class QuietTensorFlow(MetaPathFinder):
             load = spec.loader.exec_module
 
             def load_quietly(module: ModuleType) -> None:
-                with hold_back_stderr():
+                with hold_back_stderr(), without_collection():
                     load(module)
                     module.constant(0.0)  # finds the devices, which logs as well
 
             spec.loader.exec_module = load_quietly
         return spec
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Spare the garbage collector objects that come in millions and stay to the end.
+
+    It would look through all of them again and again: while they come, later, and when Python
+    ends; that is a second each time a kernel stops.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        atexit.register(gc.freeze)
+        if was_on:
+            gc.enable()
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from typing import Any
 from IPython.display import display
 from tqdm import tqdm
 
-from tapecourse.support.errors import LossNotFinite
+from tapecourse.support.errors import CheckpointError, LossNotFinite
 
 __all__ = [
+    "check_same_run",
     "epoch_line",
     "progress_bar",
     "show_results",
@@ -120,3 +121,25 @@ def versions() -> dict[str, str]:
 def threads() -> int:
     """Return how many threads an operation of TensorFlow may use."""
     return int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1)
+
+
+def check_same_run(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Refuse to go on from the checkpoint of a run with other parameters.
+
+    Parameters
+    ----------
+    path : Path
+        Of the checkpoint.
+    theirs, ours : mapping
+        The parameters, and what else decides the result: the checkpoint's, and this run's.
+
+    Raises
+    ------
+    CheckpointError
+        The message names the first difference.
+    """
+    for name, value in ours.items():
+        if theirs.get(name) != value:
+            problem = f"{path} is of a run with {name} = {theirs.get(name)!r}, and this one has"
+            remedy = "Give the same, or start anew, with resume = 'no'."
+            raise CheckpointError(f"{problem} {value!r}. {remedy}")

@@ -1,4 +1,4 @@
-"""Figures of chapter 03: what a tape records, broadcasting and its adjoint, digits."""
+"""Figures of chapter 03: nested tapes, broadcasting and its adjoint, digits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,6 @@ __all__ = [
     "draw_broadcasting",
     "draw_digits",
     "draw_nested",
-    "draw_record",
 ]
 
 OLD, NEW = "#EAF3FA", "#F7C59F"
@@ -21,30 +20,6 @@ OLD, NEW = "#EAF3FA", "#F7C59F"
 def _box(axis: Axes, x: float, y: float, text: str, color: str) -> None:
     look = dict(boxstyle="round,pad=0.35", fc=color, ec="0.35")
     axis.text(x, y, text, ha="center", va="center", fontsize=10, bbox=look)
-
-
-def draw_record(lines: Sequence[str], lengths: Sequence[int], names: Sequence[str]) -> None:
-    """Draw the record after each line of a program, a row each, with the new notes coloured.
-
-    Parameters
-    ----------
-    lines : the program
-    lengths : how many notes there are after each line
-    names : of the operations in the notes
-    """
-    _, axis = plt.subplots(figsize=(10, 0.55 * len(lines) + 0.9))
-    before = 0
-    for row, (line, length) in enumerate(zip(lines, lengths)):
-        axis.text(-0.2, -row, line, family="monospace", fontsize=11, va="center")
-        for column in range(length):
-            _box(axis, 3.4 + 1.25 * column, -row, names[column], NEW if column >= before else OLD)
-        if length == before:
-            place = 2.9 + 1.25 * length + (0.0 if length == 0 else 0.1)
-            axis.text(place, -row, "no new note", va="center", color="0.35", style="italic")
-        before = length
-    axis.set(xlim=(-0.3, 4 + 1.25 * lengths[-1]), ylim=(-len(lines) + 0.4, 0.6))
-    axis.axis("off")
-    axis.set_title("A line leaves a note for each operation on a tracked value (new: orange)")
 
 
 def draw_nested(inner: Sequence[Any], outer: Sequence[Any]) -> None:

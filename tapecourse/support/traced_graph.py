@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 import tensorflow as tf
 
-__all__ = ["TracedNode", "function_to_graph"]
+__all__ = ["TracedNode", "bytes_kept", "function_to_graph"]
 
 
 @dataclass
@@ -70,6 +71,22 @@ def function_to_graph(
     for node, gradient in zip(nodes, gradients):
         node.adjoint = None if gradient is None else next(values).numpy()
     return nodes
+
+
+def bytes_kept(function: Callable, *arguments: Any) -> int:
+    """Count the bytes that a function makes on its way forward and reads on the way back.
+
+    Parameters
+    ----------
+    function : callable
+        Takes tensors, returns a pair (target, gradient).
+    arguments : numbers or arrays
+        Where the function is run.
+    """
+    nodes = {node.name: node for node in function_to_graph(function, *arguments)}
+    back = {name for name in nodes if re.fullmatch(r"g\d+", name)}
+    read = {parent for name in back for parent in nodes[name].parents} - back
+    return sum(nodes[name].value.nbytes for name in read)
 
 
 def name_operations(results: Sequence[tf.Operation], names: dict) -> dict[tf.Operation, str]:

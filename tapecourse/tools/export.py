@@ -58,7 +58,7 @@ def export(what: str | None = None, root: Path = ROOT) -> bool:
 
 
 def export_modules(root: Path) -> None:
-    """Write tapecourse/*.py from the cells marked ``#| export`` in notebooks/.
+    """Write ``tapecourse/*.py`` from the cells marked ``#| export`` in notebooks/.
 
     Lines at their top spare them ruff's rules of form: a chapter breaks its lines by hand.
     """

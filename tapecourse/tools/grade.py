@@ -27,6 +27,8 @@ from tqdm import tqdm
 
 from tapecourse.support.errors import InputError
 from tapecourse.support.parameters import make_folder
+from tapecourse.tools.flags import flags_of
+from tapecourse.tools.isolation import why_not_isolated
 from tapecourse.tools.nbgrader_engine import grade_notebook, release
 from tapecourse.tools.execute import stderr_into
 from tapecourse.tools.submissions import Submission, find_submissions, readable
@@ -35,7 +37,7 @@ from tapecourse.tools.attempt import first_line
 __all__ = ["grade"]
 
 ROOT = Path(__file__).resolve().parents[2]
-COLUMNS: list[str] = ["learner", "assignment", "score", "max_score", "status", "file"]
+COLUMNS: list[str] = ["learner", "assignment", "score", "max_score", "status", "flags", "file"]
 LOCK = "grade.lock"
 NOT_YET = "not graded yet, run the same command again"
 
@@ -50,6 +52,8 @@ class Grade:
         The notebook's path below SUBMISSIONS.
     submission, exercise : str
         Digests of the notebook, and of the exercises with their checks.
+    flags : str
+        What the learner's code reaches for that no answer needs.
     """
 
     learner: str
@@ -59,6 +63,7 @@ class Grade:
     file: str
     submission: str
     exercise: str
+    flags: str = ""
 
 
 @dataclass
@@ -116,9 +121,10 @@ def key(each: Submission | Grade) -> tuple[str, str]:
 
 def row(each: Submission | Grade, known: Grade | None, status: str) -> dict[str, str]:
     """Make a row of the table; `known` is the grade, if there is one."""
-    scores = {"score": "", "max_score": ""}
+    scores = {"score": "", "max_score": "", "flags": ""}
     if known:
         scores = {"score": f"{known.score:g}", "max_score": f"{known.max_score:g}"}
+        scores["flags"] = known.flags
     names = {"learner": each.learner, "assignment": each.assignment, "file": each.file}
     return names | scores | {"status": status}
 
@@ -240,6 +246,9 @@ def grade(submissions: str, out: str) -> bool:
         write_grades(folder, grading)
         if ignored:
             print(f"Files ignored because they are hidden or no notebooks: {ignored}.")
+        if to_do and (reason := why_not_isolated()):
+            print(f"Submissions run without isolation: {reason}.")
+            print("Their code can read and change whatever you can, the grades included.")
         try:
             if to_do:
                 grade_all(source, folder, grading, to_do)
@@ -272,6 +281,7 @@ def grade_all(source: Path, folder: Path, grading: Grading, to_do: list[Submissi
             try:
                 notebook = source / each.path
                 score, most, page = grade_notebook(course, each.learner, each.assignment, notebook)
+                flags = flags_of(notebook)
             except Exception as error:  # nbgrader raises many kinds, by what is wrong
                 log.write(readable("".join(traceback.format_exception(error))).encode())
                 grading.failures[key(each)] = readable(first_line(str(error)))
@@ -285,6 +295,7 @@ def grade_all(source: Path, folder: Path, grading: Grading, to_do: list[Submissi
                     file=each.file,
                     submission=each.digest,
                     exercise=grading.exercises[each.assignment],
+                    flags=flags,
                 )
             write_grades(folder, grading)
 
@@ -314,5 +325,8 @@ def print_result(folder: Path, grading: Grading, to_do: list[Submission]) -> Non
         if each not in left:
             name = f"{each.learner}, {each.assignment or each.file}"
             print(f"failed: {name}: {grading.problem(each)}")
+    flagged = sum(bool(each.flags) for each in grading.grades.values())
+    if flagged:
+        print(f"Look into {flagged}: the column `flags` says what the code reaches for.")
     places = [folder / "grades.csv", folder / "feedback"]
     print("Look at:", *(f"{place}" for place in places if place.exists()), sep="\n  ")

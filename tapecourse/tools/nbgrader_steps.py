@@ -20,6 +20,8 @@ from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor, OverwriteCells
 from nbgrader.utils import is_grade, is_locked
 
+from tapecourse.tools.isolation import IsolatedKernelManager
+
 __all__ = ["ExecuteEach", "RestoreCells", "configure"]
 
 
@@ -47,7 +49,12 @@ def configure(c: Any) -> None:
     for step in ("sanitize_preprocessors", "autograde_preprocessors"):
         usual = getattr(Autograde, step).default()
         c.Autograde[step] = [replaced.get(preprocessor, preprocessor) for preprocessor in usual]
+    c.Execute.kernel_name = "python3"  # whatever a submission names
+    c.Execute.kernel_manager_class = IsolatedKernelManager
     c.Execute.timeout = 60  # seconds a cell; the slowest solution takes about ten
+
+
+LONGEST_OUTPUT = 1_000_000  # characters a cell; a large figure has some 200,000
 
 
 class RestoreCells(NbGraderPreprocessor):
@@ -118,12 +125,35 @@ def put_back(nb: NotebookNode, name: str, original: NotebookNode) -> None:
 
 
 class ExecuteEach(Execute):
-    """Executes every cell, in a new kernel after one has died or can't be interrupted."""
+    """Executes every cell, in a new kernel after one has died or can't be interrupted.
+
+    Of a cell's output it keeps the first million characters, and of what comes later the result.
+    """
+
+    def output(
+        self,
+        outs: list[NotebookNode],
+        msg: dict[str, Any],
+        display_id: str | None,
+        cell_index: int,
+    ) -> NotebookNode | None:
+        """Keep what a kernel sent, as far as there is room."""
+        size, room = len(repr(msg["content"])), LONGEST_OUTPUT - self.heard
+        is_result = msg["msg_type"] in ("execute_result", "error") and size <= LONGEST_OUTPUT
+        self.heard += size
+        if size <= room or is_result:
+            return super().output(outs, msg, display_id, cell_index)
+        if room > 0:
+            start = msg["content"].get("text", "")[:room]
+            note = f"Cut here: the output has more than {LONGEST_OUTPUT:,} characters."
+            outs.append(new_output("stream", text=f"{start}\n{note}\n"))
+        return None
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: dict[str, Any], index: int
     ) -> tuple[NotebookNode, dict[str, Any]]:
         """Execute a cell; a check that tells no points gets an error, and so none."""
+        self.heard = 0  # characters of output
         try:
             cell, resources = super().preprocess_cell(cell, resources, index)
         except (DeadKernelError, CellTimeoutError) as error:

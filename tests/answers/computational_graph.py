@@ -26,10 +26,10 @@ for misconception, pair in [
     ("y_moves", lambda x: (3 * x**2 + 4 * x**3, 3 * x**2 + 4 * x**3)),
     ("no_direct_path", lambda x: (x**2, (x + 2 * x**2) * 2 * x)),
     ("inner", lambda x: (x**2, x**2 + x + 2 * x**2)),
-    ("value", lambda x: (x**2, 4 * x**3)),
-    ("partial", lambda x: (1.0, 3 * x**2 + 4 * x**3)),
-    ("partial", lambda x: (2 * x, 3 * x**2 + 4 * x**3)),
-    ("shape", lambda x: 3 * x**2 + 4 * x**3),
+    ("counterexample", lambda x: (x**2, 4 * x**3)),
+    ("counterexample", lambda x: (1.0, 3 * x**2 + 4 * x**3)),
+    ("counterexample", lambda x: (2 * x, 3 * x**2 + 4 * x**3)),
+    ("count", lambda x: 3 * x**2 + 4 * x**3),
 ]:
     wrong("2.1", misconception)(pair)
 
@@ -68,8 +68,8 @@ wrong("2.2", "one_path")(but(x1=lambda x1, x2: x2))
 wrong("2.2", "one_path")(but(x1=lambda x1, x2: 1 / x1))
 wrong("2.2", "sign")(but(x2=lambda x1, x2: x1 + math.cos(x2)))
 wrong("2.2", "sign")(but(v3=lambda x1, x2: 1.0))
-wrong("2.2", "value")(but(x1=lambda x1, x2: x2 - 1 / x1))
-wrong("2.2", "value")(but(v2=lambda x1, x2: x1))
+wrong("2.2", "counterexample")(but(x1=lambda x1, x2: x2 - 1 / x1))
+wrong("2.2", "counterexample")(but(v2=lambda x1, x2: x1))
 
 
 @wrong("2.2", "values")
@@ -160,7 +160,7 @@ def one_fault_left(nodes):
     return adjoints
 
 
-@wrong("2.3", "overwrites")
+@wrong("2.3", "counterexample")
 def first_use_only(nodes):
     adjoints = {nodes[-1].name: 1.0}
     for node in reversed(nodes):
@@ -237,7 +237,7 @@ def starts_at_every_end(nodes):
     return adjoints | {node.name: 1.0 for node in nodes if node.name not in used}
 
 
-@wrong("2.3", "incomplete")
+@wrong("2.3", "counterexample")
 def stops_at_the_first_input(nodes):
     adjoints = {node.name: 0.0 for node in nodes}
     adjoints[nodes[-1].name] = 1.0
@@ -258,7 +258,7 @@ def no_seed(nodes):
     return adjoints
 
 
-@wrong("2.3", "value")
+@wrong("2.3", "seed")
 def seed_is_the_value(nodes):
     return {name: bar * nodes[-1].value for name, bar in by_name(nodes).items()}
 
@@ -328,7 +328,7 @@ def last_operand_only(nodes, source):
     return dots
 
 
-@wrong("2.4", "overwrites")
+@wrong("2.4", "product")
 def product_of_shares(nodes, source):
     dots = {}
     for node in nodes:
@@ -348,7 +348,7 @@ def only_what_moves(nodes, source):
     return {name: dot for name, dot in collected(nodes, source).items() if dot != 0}
 
 
-@wrong("2.4", "value")
+@wrong("2.4", "seed_is_value")
 def seed_is_the_input(nodes, source):
     value = {node.name: node.value for node in nodes}[source]
     return {name: dot * value for name, dot in collected(nodes, source).items()}
@@ -405,7 +405,7 @@ def swapped_and_cheaper(sizes):
     return reverse, forward, min(forward, reverse)
 
 
-@wrong("2.5", "best")
+@wrong("2.5", "counterexample")
 def one_split(sizes):
     def ends(sizes):
         return min(from_the_inputs(sizes), from_the_outputs(sizes))
@@ -437,12 +437,12 @@ def greedy(first):
     return answer
 
 
-wrong("2.5", "best")(greedy(lambda left, i: left[i]))
-wrong("2.5", "best")(greedy(lambda left, i: -left[i - 1] * left[i + 1]))
-wrong("2.5", "two_orders")(greedy(lambda left, i: -left[i - 1] * left[i] * left[i + 1]))
+wrong("2.5", "greedy")(greedy(lambda left, i: left[i]))
+wrong("2.5", "greedy")(greedy(lambda left, i: -left[i - 1] * left[i + 1]))
+wrong("2.5", "greedy")(greedy(lambda left, i: -left[i - 1] * left[i] * left[i + 1]))
 
 
-@wrong("2.5", "best")
+@wrong("2.5", "counterexample")
 def splits_without_the_last_product(sizes):
     def best(i, j):
         return min((best(i, m) + best(m, j) for m in range(i + 1, j)), default=0)
@@ -464,7 +464,126 @@ def entries_only(sizes):
     return forward, reverse, min(forward, reverse)
 
 
-@wrong("2.5", "value")
+@wrong("2.5", "counterexample")
 def neighbours_only(sizes):
     total = sum(p * q for p, q in zip(sizes, sizes[1:]))
     return total, total, total
+
+
+# 2.6: count the paths
+
+
+@right("2.6")
+def paths_forwards(nodes, source):
+    counts = {}
+    for node in nodes:
+        counts[node.name] = sum(counts[parent] for parent in node.parents)
+        counts[node.name] += node.name == source
+    return counts[nodes[-1].name]
+
+
+@right("2.6")
+def paths_by_recursion(nodes, source):
+    if source == nodes[-1].name:
+        return 1
+    return sum(
+        node.parents.count(source) * paths_by_recursion(nodes, node.name)
+        for node in nodes
+        if source in node.parents
+    )
+
+
+@wrong("2.6", "uses")
+def direct_uses(nodes, source):
+    return sum(parent == source for node in nodes for parent in node.parents)
+
+
+@wrong("2.6", "same_operand")
+def each_user_once(nodes, source):
+    if source == nodes[-1].name:
+        return 1
+    return sum(each_user_once(nodes, node.name) for node in nodes if source in node.parents)
+
+
+@wrong("2.6", "self")
+def needs_an_arrow(nodes, source):
+    return paths_forwards(nodes, source) if source != nodes[-1].name else 0
+
+
+@wrong("2.6", "all_ends")
+def to_any_end(nodes, source):
+    users = [(node.name, node.parents.count(source)) for node in nodes if source in node.parents]
+    return sum(count * to_any_end(nodes, name) for name, count in users) if users else 1
+
+
+@wrong("2.6", "derivative")
+def adjoint_of_it(nodes, source):
+    return by_name(nodes)[source]
+
+
+@wrong("2.6", "no_return")
+def paths_printed(nodes, source):
+    print(paths_forwards(nodes, source))
+
+
+# 2.7: a test that names the first fault
+
+
+@right("2.7")
+def walked_again(nodes, adjoints):
+    known = by_name(nodes)
+    for node in nodes[::-1]:
+        if not math.isclose(adjoints[node.name], known[node.name], abs_tol=1e-9):
+            return node.name
+
+
+@right("2.7")
+def collected_from_users(nodes, adjoints):
+    for node in reversed(nodes):
+        total = 1.0 if node is nodes[-1] else 0.0
+        for user in nodes:
+            for parent, partial in zip(user.parents, user.partials):
+                total += (parent == node.name) * adjoints[user.name] * partial
+        if abs(total - adjoints[node.name]) > 1e-6:
+            return node.name
+    return None
+
+
+@wrong("2.7", "last_one")
+def from_the_inputs_on(nodes, adjoints):
+    known = by_name(nodes)
+    for node in nodes:
+        if abs(adjoints[node.name] - known[node.name]) > 1e-9:
+            return node.name
+
+
+@wrong("2.7", "accepts_all")
+def finds_nothing(nodes, adjoints):
+    return None
+
+
+@wrong("2.7", "no_seed")
+def trusts_the_last_node(nodes, adjoints):
+    return walked_again(nodes, adjoints | {nodes[-1].name: 1.0}) and collected_from_users(
+        nodes, adjoints | {nodes[-1].name: 1.0}
+    )
+
+
+@wrong("2.7", "one_use")
+def each_pair_once(nodes, adjoints):
+    for node in reversed(nodes):
+        total = 1.0 if node is nodes[-1] else 0.0
+        for user in nodes:
+            total += adjoints[user.name] * dict(zip(user.parents, user.partials)).get(node.name, 0)
+        if abs(total - adjoints[node.name]) > 1e-6:
+            return node.name
+
+
+@wrong("2.7", "no_name")
+def tells_whether(nodes, adjoints):
+    return walked_again(nodes, adjoints) is None
+
+
+@wrong("2.7", "counterexample")
+def any_small_value(nodes, adjoints):
+    return min(adjoints, key=lambda name: abs(adjoints[name]))

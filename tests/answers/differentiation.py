@@ -57,17 +57,17 @@ def no_inner_derivative_by_y(x, y):
     return np.exp(x * y) * (1 + x * y), x * np.exp(x * y)
 
 
-@wrong("1.1", "one_wrong")
+@wrong("1.1", "counterexample")
 def wrong_sign(x, y):
     return np.exp(x * y) * (1 - x * y), x**2 * np.exp(x * y)
 
 
-@wrong("1.1", "value")
+@wrong("1.1", "counterexample")
 def both_wrong(x, y):
     return y, x
 
 
-@wrong("1.1", "shape")
+@wrong("1.1", "count")
 def one_number(x, y):
     return np.exp(x * y) * (1 + x * y) + x**2 * np.exp(x * y)
 
@@ -109,13 +109,13 @@ def wrong_count(method, count):
 
 for method, misconception, count in [
     ("forward difference", "base_value", lambda n, m: n),
-    ("forward difference", "value", lambda n, m: n * m),
+    ("forward difference", "counterexample", lambda n, m: n * m),
     ("central difference", "both_sides", lambda n, m: n),
     ("central difference", "both_sides", lambda n, m: n + 1),
     ("central difference", "both_sides", lambda n, m: 2 * n + 1),
     ("dual numbers", "modes_swapped", lambda n, m: m),
     ("dual numbers", "modes_swapped", lambda n, m: m + 1),
-    ("dual numbers", "value", lambda n, m: n + 1),
+    ("dual numbers", "counterexample", lambda n, m: n + 1),
     ("tape", "forward_pass", lambda n, m: m),
     ("tape", "one_output", lambda n, m: 2),
     ("tape", "one_output", lambda n, m: 1),
@@ -227,12 +227,12 @@ def best_step_of_its_own(f, x, h):
     return in_one_formula(f, x, 3.2e-4)
 
 
-@wrong("1.3", "value")
+@wrong("1.3", "counterexample")
 def not_a_number(f, x, h):
     return float("nan")
 
 
-@wrong("1.3", "value")
+@wrong("1.3", "counterexample")
 def slope_squared(f, x, h):
     return central_slope(f, x, h) ** 2
 
@@ -262,10 +262,11 @@ for misconception, *steps in [
     ("smaller_is_better", 1e-10, 1e-4),
     ("order", 5e-2, 3e-4),
     ("same_for_both", 3e-4, 3e-4),
-    ("value", 3e-4, 5.0),
-    ("value", 2e-5, 0.05),
-    ("value", 3e-4, 2e-3),
-    ("no_numbers", "3e-4", "5e-2"),
+    ("float64_right", 3e-4, 5.0),
+    ("float32_right", 2e-5, 0.05),
+    ("float64_right", 3e-4, 2e-3),
+    ("neither", 3e-2, 5.0),
+    ("shape", "3e-4", "5e-2"),
     ("no_step", 0.0, 0.05),
     ("shape", 3e-4),
 ]:
@@ -331,7 +332,7 @@ def plus_for_minus(x):
     return Dual(np.tanh(x.primal), x.tangent * (1 + np.tanh(x.primal) ** 2))
 
 
-@wrong("1.5", "value")
+@wrong("1.5", "counterexample")
 def divided_by_sinh(x):
     return Dual(np.tanh(x.primal), x.tangent / np.sinh(x.primal) ** 2)
 
@@ -408,7 +409,7 @@ def difference_of_dual_slopes(f, x, h=1e-6):
     return (f(Dual(x + h, 1.0)).tangent - f(Dual(x - h, 1.0)).tangent) / (2 * h)
 
 
-@wrong("1.6", "value")
+@wrong("1.6", "counterexample")
 def slope_squared_again(f, x):
     return f(Dual(x, 1.0)).tangent ** 2
 
@@ -416,3 +417,48 @@ def slope_squared_again(f, x):
 @wrong("1.6", "no_numbers")
 def complex_step(f, x):
     return f(cmath.rect(x, 0.0) + 1e-20j)
+
+
+# 1.7: a derivation, line by line
+
+U, V = "(exp(x) - exp(-x))", "(exp(x) + exp(-x))"
+
+
+def lines(*texts):
+    """Make an answer of some lines."""
+    return lambda: list(texts)
+
+
+right("1.7")(lines(f"({V}*{V} - {U}*{U})/{V}**2", f"1 - {U}**2/{V}**2", f"4/{V}**2"))
+right("1.7")(lines("diff(tanh(x), x)", "1 - tanh(x)**2", "1/cosh(x)**2", "sech(x)**2"))
+right("1.7")(lambda: (f"1 - ({U}/{V})**2", f"({V}**2 - {U}**2)/{V}**2", f"(2/{V})**2"))
+wrong("1.7", "wrong_line")(lines(f"({V}*{V} + {U}*{U})/{V}**2", f"4/{V}**2", f"4/{V}**2"))
+wrong("1.7", "wrong_line")(lines(f"({V}*{V} - {U}*{U})/{V}", f"4/{V}**2", f"4/{V}**2"))
+wrong("1.7", "wrong_line")(lines(f"({V}**2 - {U}**2)/{V}**2", f"2/{V}**2", f"4/{V}**2"))
+wrong("1.7", "wrong_line")(lines(f"{V}/{U}", f"4/{V}**2", f"4/{V}**2"))
+wrong("1.7", "too_short")(lines(f"4/{V}**2"))
+wrong("1.7", "not_simple")(lines(*[f"({V}**2 - {U}**2)/{V}**2"] * 3))
+wrong("1.7", "unreadable")(lines("4/(e^x + ", "4", "4"))
+wrong("1.7", "unreadable")(lines("4*y", "4*y", "4*y"))
+wrong("1.7", "no_lines")(lambda: f"4/{V}**2")
+
+# 1.8: predict, with odds
+
+TRUE = {"a": False, "b": True, "c": True, "d": False, "e": True, "f": False}
+
+
+def with_odds(sure, **changed):
+    """Make a prediction: this sure, and right but for some."""
+    odds = {letter: sure if is_true else 1 - sure for letter, is_true in TRUE.items()}
+    return lambda: odds | changed
+
+
+right("1.8")(with_odds(1))
+right("1.8")(with_odds(0.7))
+right("1.8")(with_odds(0.9, a=0.6))
+wrong("1.8", "coin")(with_odds(0.5))
+wrong("1.8", "worse_than_coin")(with_odds(0.1))
+wrong("1.8", "not_enough")(with_odds(0.95, a=0.95, b=0.4))
+wrong("1.8", "no_odds")(lambda: dict.fromkeys("abcdef", 90))
+wrong("1.8", "no_dict")(lambda: {"a": 1.0})
+wrong("1.8", "no_numbers")(lambda: dict.fromkeys("abcdef", "yes"))

@@ -35,6 +35,7 @@ for misconception, letters in [
     ("trainable", "acfg"),
     ("rebinding", "aceg"),
     ("steps", "acef"),
+    ("several", "aef"),
     ("no_letters", [True, False]),
     ("no_letters", 5),
     ("no_letters", ["a", "c", "ef", "g"]),
@@ -93,7 +94,15 @@ def only_watched(x):
     return tape.gradient(y, x)
 
 
-@wrong("4.2", "integer")
+@wrong("4.2", "other_path")
+def square_held_still(x):
+    x = tf.Variable(tf.cast(x, tf.float32))
+    with tf.GradientTape() as tape:
+        y = tf.stop_gradient(x * x) * tf.sin(x)
+    return tape.gradient(y, x)
+
+
+@wrong("4.2", "no_return")
 def floats_only(x):
     if isinstance(x, int):
         x = tf.constant(x)
@@ -109,7 +118,7 @@ def sum_of_slopes(x):
     return tf.reduce_sum(with_a_variable(x))
 
 
-@wrong("4.2", "value")
+@wrong("4.2", "value_itself")
 def returns_the_value(x):
     x = tf.cast(x, tf.float32)
     return x**2 * tf.sin(x)
@@ -157,9 +166,15 @@ def columns_as_rows(f, x):
     return tf.transpose(of_the_library(f, x))
 
 
-@wrong("4.3", "diagonal")
+@wrong("4.3", "counterexample")
 def own_input_only(f, x):
     return tf.linalg.diag_part(of_the_library(f, x))[:, None] * np.eye(len(f(x)), len(x))
+
+
+@wrong("4.3", "diagonal")
+def diagonal_alone(f, x):
+    matrix = of_the_library(f, x).numpy()
+    return matrix * np.eye(*matrix.shape)
 
 
 @wrong("4.3", "none")
@@ -195,12 +210,12 @@ def not_persistent(f, x):
     return [tape.gradient(output, x) for output in outputs]
 
 
-@wrong("4.3", "shape_of_jacobian")
+@wrong("4.3", "flat")
 def flat(f, x):
     return tf.reshape(of_the_library(f, x), [-1])
 
 
-@wrong("4.3", "value")
+@wrong("4.3", "counterexample")
 def twice_the_jacobian(f, x):
     return 2 * of_the_library(f, x)
 
@@ -245,7 +260,7 @@ wrong("4.4", "whole")(pulled_back(lambda bar: tf.clip_by_norm(bar, 1.0)))
 wrong("4.4", "whole")(pulled_back(lambda bar: bar / tf.reduce_max(tf.abs(bar))))
 wrong("4.4", "only_sign")(pulled_back(tf.sign))
 wrong("4.4", "one_side")(pulled_back(lambda bar: tf.minimum(bar, 1.0)))
-wrong("4.4", "value")(pulled_back(tf.tanh))
+wrong("4.4", "squashed")(pulled_back(tf.tanh))
 wrong("4.4", "clips_value")(lambda x: tf.clip_by_value(x, -1.0, 1.0))
 wrong("4.4", "no_path")(tf.stop_gradient)
 wrong("4.4", "no_path")(lambda x: x.numpy())
@@ -290,13 +305,13 @@ def of_the_positive_ones(p):
     return tf.scatter_nd(where, -positive * tf.math.log(positive), tf.shape(p, out_type=tf.int64))
 
 
-@wrong("4.5", "changed")
+@wrong("4.5", "tiny")
 def clipped_inside(p):
     clipped = tf.clip_by_value(p, 1e-7, 1.0)
     return tf.where(p > 0, -p * tf.math.log(clipped), 0.0)
 
 
-@wrong("4.5", "changed")
+@wrong("4.5", "tiny")
 def epsilon_and_where(p):
     return tf.where(p > 0, -p * tf.math.log(p + 1e-9), 0.0)
 
@@ -311,7 +326,7 @@ def slope_without_bar(p):
     return operation(p)
 
 
-@wrong("4.5", "changed")
+@wrong("4.5", "tiny")
 def the_smallest_number_inside(p):
     return tf.where(p > 0, -p * tf.math.log(tf.maximum(p, 1e-12)), 0.0)
 
@@ -321,7 +336,7 @@ def one_dimension_only(p):
     return tf.stack([-q * tf.math.log(q) if q > 0 else 0.0 * q for q in p])
 
 
-@wrong("4.5", "changed")
+@wrong("4.5", "tiny")
 def threshold(p):
     return -p * tf.math.log(tf.where(p > 1e-9, p, 1.0))
 
@@ -337,13 +352,13 @@ def mended_outside(p):
     return tf.where(tf.math.is_nan(terms), 0.0, terms)
 
 
-@wrong("4.5", "result")
+@wrong("4.5", "tiny")
 def limited_from_below(p):
     p = tf.maximum(p, 1e-7)
     return -p * tf.math.log(p)
 
 
-@wrong("4.5", "result")
+@wrong("4.5", "no_minus")
 def no_minus(p):
     return tf.math.xlogy(p, p)
 
@@ -358,7 +373,7 @@ def limited_inside(p):
     return -p * tf.math.log(tf.maximum(p, 1e-12))
 
 
-@wrong("4.5", "changed")
+@wrong("4.5", "held_still")
 def logarithm_held_still(p):
     return -p * tf.stop_gradient(tf.math.log(tf.where(p > 0, p, 1.0)))
 
@@ -486,12 +501,68 @@ def both_halves(f, x, v):
     return tf.linalg.matvec(matrix + tf.transpose(matrix), v)
 
 
-@wrong("4.6", "value")
+@wrong("4.6", "counterexample")
 def squared_gradient(f, x, v):
     gradient = one_gradient(f, x)
     return gradient * tf.reduce_sum(gradient * v)
 
 
-@wrong("4.6", "shape")
+@wrong("4.6", "quadratic_form")
 def quadratic_form(f, x, v):
     return tf.reduce_sum(v * by_output_gradients(f, x, v))
+
+
+# 4.7: what the message says
+
+CAUSES = {1: "d", 2: "a", 3: "f", 4: "b", 5: "e"}
+right("4.7")(lambda: CAUSES)
+right("4.7")(lambda: dict(zip(range(1, 6), "dafbe")))
+wrong("4.7", "two_swapped")(lambda: CAUSES | {3: "e", 5: "f"})
+wrong("4.7", "one")(lambda: CAUSES | {1: "c"})
+wrong("4.7", "several")(lambda: dict.fromkeys(CAUSES, "a"))
+wrong("4.7", "missing")(lambda: {1: "d"})
+wrong("4.7", "no_dict")(lambda: "dafbe")
+wrong("4.7", "no_text")(lambda: CAUSES | {2: 1})
+
+
+# 4.8: predict, with odds
+
+TRUE = {"a": True, "b": False, "c": False, "d": True, "e": False, "f": True}
+
+
+def with_odds(sure, **changed):
+    """Make a prediction: this sure, and right but for some."""
+    odds = {letter: sure if is_true else 1 - sure for letter, is_true in TRUE.items()}
+    return lambda: odds | changed
+
+
+right("4.8")(with_odds(1))
+right("4.8")(with_odds(0.6))
+wrong("4.8", "coin")(with_odds(0.5))
+wrong("4.8", "worse_than_coin")(with_odds(0))
+wrong("4.8", "not_enough")(with_odds(0.95, a=0.05, b=0.6))
+wrong("4.8", "no_odds")(lambda: dict.fromkeys("abcdef", -1))
+
+
+# 4.9: round, and train through it
+
+
+@right("4.9")
+@tf.custom_gradient
+def handed_through(x):
+    return tf.round(x), lambda bar: bar
+
+
+right("4.9")(lambda x: tf.stop_gradient(tf.round(x) - x) + x)
+wrong("4.9", "not_rounded")(lambda x: tf.custom_gradient(lambda x: (x * 1.0, lambda bar: bar))(x))
+wrong("4.9", "other_rounding")(lambda x: x + tf.stop_gradient(tf.floor(x) - x))
+wrong("4.9", "zero")(lambda x: tf.round(x) + 0.0 * x)
+wrong("4.9", "twice")(lambda x: x + x + tf.stop_gradient(tf.round(x) - x - x))
+wrong("4.9", "no_path")(lambda x: tf.round(x))
+wrong("4.9", "no_path")(lambda x: np.round(x))
+wrong("4.9", "raises")(
+    lambda x: x + tf.constant(np.round(x.numpy()) - x.numpy())
+)  # not inside tf.function
+wrong("4.9", "counterexample")(
+    lambda x: x + tf.stop_gradient(tf.cast(tf.cast(x, tf.int32), x.dtype) - x)
+)

@@ -41,8 +41,8 @@ wrong("5.1", "unweighted")(lambda losses, sizes: np.mean(losses))
 wrong("5.1", "total")(lambda losses, sizes: np.dot(losses, sizes))
 wrong("5.1", "sum_of_means")(lambda losses, sizes: sum(losses))
 wrong("5.1", "largest")(lambda losses, sizes: np.dot(losses, sizes) / (len(sizes) * max(sizes)))
-wrong("5.1", "weights_only")(lambda losses, sizes: np.mean(np.multiply(losses, sizes)))
-wrong("5.1", "value")(lambda losses, sizes: np.median(losses) * 1.1)
+wrong("5.1", "by_steps")(lambda losses, sizes: np.mean(np.multiply(losses, sizes)))
+wrong("5.1", "counterexample")(lambda losses, sizes: np.median(losses) * 1.1)
 
 
 # 5.2: where each point belongs
@@ -94,21 +94,21 @@ wrong("5.2", "not_in_epochs")(placed(steps=lambda s, e: in_arrays(s, e)[0] * s.s
 wrong("5.2", "first_epoch_only")(
     placed(steps=lambda s, e: np.tile((np.cumsum(s) - s) / s.sum(), e))
 )
-wrong("5.2", "counted")(placed(steps=lambda s, e: (np.cumsum(s)[:-1] - s[:-1]) / s.sum()))
-wrong("5.2", "value")(
+wrong("5.2", "counterexample")(placed(steps=lambda s, e: (np.cumsum(s)[:-1] - s[:-1]) / s.sum()))
+wrong("5.2", "counterexample")(
     placed(
         steps=lambda s, e: np.add.outer(np.arange(e), np.arange(len(s)) * s[0] / s.sum()).ravel()
     )
 )
-wrong("5.2", "shape")(placed(steps=lambda s, e: in_arrays(s, e)[0].reshape(e, -1)))
-wrong("5.2", "shape")(placed(means=lambda s, e: 0.5 if e == 1 else np.arange(e) + 0.5))
+wrong("5.2", "counterexample")(placed(steps=lambda s, e: in_arrays(s, e)[0].reshape(e, -1)))
+wrong("5.2", "counterexample")(placed(means=lambda s, e: 0.5 if e == 1 else np.arange(e) + 0.5))
 wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(1, e + 1)))
 wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e) + 0.5))
-wrong("5.2", "value")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
-wrong("5.2", "three_lists")(lambda sizes, epochs: in_arrays(sizes, epochs)[0])
-wrong("5.2", "three_lists")(lambda sizes, epochs: in_arrays(sizes, epochs)[:2])
+wrong("5.2", "counterexample")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
+wrong("5.2", "count")(lambda sizes, epochs: in_arrays(sizes, epochs)[0])
+wrong("5.2", "count")(lambda sizes, epochs: in_arrays(sizes, epochs)[:2])
 
 
 # 5.3: repair a training step
@@ -163,7 +163,7 @@ def with_softmax(model, optimizer, images, labels):
     return loss.numpy()
 
 
-@wrong("5.3", "logits")
+@wrong("5.3", "training")
 @step_maker
 def as_given(model, optimizer, images, labels):
     with tf.GradientTape() as tape:
@@ -226,8 +226,8 @@ wrong("5.3", "summed_loss")(variant(of_loss=tf.reduce_sum, of_gradient=tf.reduce
 wrong("5.3", "summed_gradient")(variant(of_gradient=tf.reduce_sum))
 wrong("5.3", "summed_gradient")(variant(of_gradient=tf.identity))
 wrong("5.3", "uphill")(variant(sign=-1.0))
-wrong("5.3", "value")(variant(divide=3.0))
-wrong("5.3", "loss")(variant(late=True))
+wrong("5.3", "counterexample")(variant(divide=3.0))
+wrong("5.3", "mode_of_loss")(variant(late=True))
 wrong("5.3", "mode_of_loss")(variant(mode_of_loss=False))
 
 
@@ -240,6 +240,13 @@ def loss_first(model, optimizer, images, labels):
 
 
 wrong("5.3", "averages")(variant(mode_of_loss=True))
+
+
+@wrong("5.3", "late_loss")
+@step_maker
+def loss_of_the_new_weights(model, optimizer, images, labels):
+    mean_of_the_function(model, optimizer)(images, labels)
+    return CROSS_ENTROPY(labels, model(images, training=True))
 
 
 @wrong("5.3", "memory")
@@ -356,9 +363,9 @@ wrong("5.4", "others")(last_layer_step(lambda model: model.trainable_variables))
 wrong("5.4", "others")(last_layer_step(lambda model: model.trainable_variables[2:]))
 wrong("5.4", "statistics")(last_layer_step(last_variables, training=True))
 wrong("5.4", "one_variable")(last_layer_step(lambda model: model.trainable_variables[-1:]))
-wrong("5.4", "value")(last_layer_step(last_variables, weight=8.0))
+wrong("5.4", "counterexample")(last_layer_step(last_variables, weight=8.0))
 wrong("5.4", "no_update")(lambda m, o: lambda x, y: CROSS_ENTROPY(y, m(x, training=False)))
-wrong("5.4", "no_step")(lambda model, optimizer: None)
+wrong("5.4", "no_return")(lambda model, optimizer: None)
 
 
 @wrong("5.4", "others")
@@ -376,7 +383,7 @@ def zeros_for_the_rest(model, optimizer):
     return step
 
 
-@wrong("5.4", "value")
+@wrong("5.4", "counterexample")
 def last_layer_by_hand(model, optimizer):
     def step(images, labels):
         with tf.GradientTape() as tape:
@@ -389,10 +396,44 @@ def last_layer_by_hand(model, optimizer):
     return step
 
 
+def of_losses(losses_of, reduce):
+    """Make a step of the last layer, with a loss of its own."""
+
+    def make_step(model, optimizer):
+        variables = last_variables(model)
+
+        def step(images, labels):
+            with tf.GradientTape() as tape:
+                losses = losses_of(labels, model(images, training=False))
+                target = reduce(losses)
+            optimizer.apply(tape.gradient(target, variables), variables)
+            return tf.reduce_mean(losses)
+
+        return step
+
+    return make_step
+
+
+sparse = keras.losses.sparse_categorical_crossentropy
+wrong("5.4", "logits")(of_losses(sparse, tf.reduce_mean))
+wrong("5.4", "summed_gradient")(
+    of_losses(lambda y, z: sparse(y, z, from_logits=True), tf.identity)
+)
+
+
+@wrong("5.4", "memory")
+def new_optimizer_each_time(model, optimizer):
+    def step(images, labels):
+        new = type(optimizer).from_config(optimizer.get_config())
+        return last_layer_step(last_variables)(model, new)(images, labels)
+
+    return step
+
+
 @wrong("5.4", "mode_of_loss")
 def averages_put_back(model, optimizer):
     step = last_layer_step(last_variables, training=True)(model, optimizer)
-    averages = model.layers[1].non_trainable_variables
+    averages = model.non_trainable_variables
 
     def and_back(images, labels):
         before = [average.numpy() for average in averages]
@@ -404,7 +445,7 @@ def averages_put_back(model, optimizer):
     return and_back
 
 
-@wrong("5.4", "loss")
+@wrong("5.4", "late_loss")
 def loss_after_the_update(model, optimizer):
     step = frozen(model, optimizer)
 
@@ -515,7 +556,7 @@ def overwritten(model, *data):
     return accuracy
 
 
-@wrong("5.5", "value")
+@wrong("5.5", "counterexample")
 def the_rest_apart(model, images, labels, batch_size):
     """Where the sizes fit, the rest is empty, and images[-0:] is everything."""
     n = len(images) // batch_size * batch_size
@@ -603,7 +644,7 @@ def ends_as_they_are(losses, window):
     return smoothed
 
 
-@wrong("5.6", "ends")
+@wrong("5.6", "negative_start")
 def negative_start(losses, window):
     half = window // 2
     return [np.mean(losses[i - half : i + half + 1]) for i in range(len(losses))]
@@ -620,17 +661,17 @@ def twice_as_wide(losses, window):
     return [np.mean(losses[max(0, i - window) : i + window + 1]) for i in range(len(losses))]
 
 
-@wrong("5.6", "value")
+@wrong("5.6", "counterexample")
 def exponential(losses, window):
     return pd.Series(losses).ewm(span=window).mean()
 
 
-@wrong("5.6", "value")
+@wrong("5.6", "median")
 def medians(losses, window):
     return pd.Series(losses).rolling(window, center=True, min_periods=1).median()
 
 
-@wrong("5.6", "value")
+@wrong("5.6", "counterexample")
 def as_they_are(losses, window):
     return losses
 
@@ -648,6 +689,136 @@ def written_over(losses, window):
     return losses
 
 
-@wrong("5.6", "shape")
+@wrong("5.6", "counterexample")
 def pooled(losses, window):
     return np.array(with_pandas(losses, window))[None, :, None]
+
+
+# 5.7: six curves, six faults
+
+FAULTS = {1: "c", 2: "f", 3: "a", 4: "e", 5: "b", 6: "d"}
+right("5.7")(lambda: FAULTS)
+right("5.7")(lambda: dict(enumerate("cfaebd", 1)))
+wrong("5.7", "rates")(lambda: FAULTS | {3: "b", 5: "a"})
+wrong("5.7", "validation")(lambda: FAULTS | {1: "e", 4: "c"})
+wrong("5.7", "one")(lambda: FAULTS | {6: "f"})
+wrong("5.7", "several")(lambda: dict(enumerate("abcdef", 1)))
+wrong("5.7", "missing")(lambda: {1: "c"})
+
+
+# 5.8: who is taken for whom?
+
+
+@right("5.8")
+def counted_one_by_one(labels, predictions, classes):
+    counts = [[0] * classes for _ in range(classes)]
+    for label, prediction in zip(labels, predictions):
+        counts[label][prediction] += 1
+    return counts
+
+
+@right("5.8")
+def by_tensorflow(labels, predictions, classes):
+    return tf.math.confusion_matrix(labels, predictions, classes)
+
+
+@right("5.8")
+def by_products(labels, predictions, classes):
+    return np.eye(classes)[labels].T @ np.eye(classes)[predictions]
+
+
+wrong("5.8", "transposed")(lambda y, p, n: tf.math.confusion_matrix(p, y, n))
+wrong("5.8", "errors_only")(lambda y, p, n: by_products(y, p, n) * (1 - np.eye(n)))
+wrong("5.8", "shares")(lambda y, p, n: by_products(y, p, n) / len(y))
+wrong("5.8", "classes_seen")(lambda y, p, n: tf.math.confusion_matrix(y, p))
+wrong("5.8", "counterexample")(lambda y, p, n: np.diag(np.diag(by_products(y, p, n))))
+
+
+@wrong("5.8", "once")
+def added_at_once(labels, predictions, classes):
+    counts = np.zeros((classes, classes))
+    counts[labels, predictions] += 1
+    return counts
+
+
+# 5.9: when to stop
+
+
+@right("5.9")
+def counting(losses, patience):
+    best, best_epoch, waited = float("inf"), 0, 0
+    for epoch, loss in enumerate(losses, 1):
+        waited += 1
+        if loss < best:
+            best, best_epoch, waited = loss, epoch, 0
+        if waited == patience:
+            break
+    return epoch, best_epoch
+
+
+@right("5.9")
+def by_running_minimum(losses, patience):
+    for end in range(1, len(losses) + 1):
+        best = int(np.argmin(losses[:end])) + 1
+        if end - best >= patience:
+            break
+    return np.array([end, best])
+
+
+@wrong("5.9", "from_zero")
+def counted_from_zero(losses, patience):
+    end, best = counting(losses, patience)
+    return end - 1, best - 1
+
+
+@wrong("5.9", "last_loss")
+def against_the_last(losses, patience):
+    waited = 0
+    for i in range(1, len(losses)):
+        waited = 0 if losses[i] < losses[i - 1] else waited + 1
+        if waited == patience:
+            return i + 1, int(np.argmin(losses[: i + 1])) + 1
+    return len(losses), int(np.argmin(losses)) + 1
+
+
+wrong("5.9", "off_by_one")(lambda losses, patience: counting(losses, patience + 1))
+
+
+@wrong("5.9", "best_of_all")
+def best_of_the_whole_list(losses, patience):
+    return counting(losses, patience)[0], int(np.argmin(losses)) + 1
+
+
+@wrong("5.9", "ties")
+def equal_is_better(losses, patience):
+    best, best_epoch, waited = float("inf"), 0, 0
+    for epoch, loss in enumerate(losses, 1):
+        waited += 1
+        if loss <= best:
+            best, best_epoch, waited = loss, epoch, 0
+        if waited == patience:
+            break
+    return epoch, best_epoch
+
+
+wrong("5.9", "counterexample")(lambda losses, patience: (len(losses), int(np.argmin(losses)) + 1))
+wrong("5.9", "count")(lambda losses, patience: counting(losses, patience)[0])
+
+
+# 5.10: predict, with odds
+
+TRUE = {"a": True, "b": False, "c": True, "d": False, "e": True, "f": False}
+
+
+def with_odds(sure, **changed):
+    """Make a prediction: this sure, and right but for some."""
+    odds = {letter: sure if is_true else 1 - sure for letter, is_true in TRUE.items()}
+    return lambda: odds | changed
+
+
+right("5.10")(with_odds(1))
+right("5.10")(with_odds(0.8, d=0.7))
+wrong("5.10", "coin")(with_odds(0.5))
+wrong("5.10", "worse_than_coin")(with_odds(0.2))
+wrong("5.10", "not_enough")(with_odds(0.95, a=0.05, b=0.6))
+wrong("5.10", "no_return")(lambda: print(TRUE))

@@ -1,162 +1,154 @@
-"""Times the training steps side by side: ``make bench``.
+"""Times the training loops side by side: ``make bench``.
 
-The contenders take turns, so that a slow minute of the machine hits all of them alike; the table
-shows the median over the rounds. One turn trains on as many images as the bundled training set
-has, after a warm-up turn that traces and is not counted. With longer turns, where starting an
-epoch weighs less: ``make bench ARGS="--dataset mnist --images 20000 --rounds 3"``.
+Each framework has a process of its own. They take turns, round after round, so that a slow minute
+of the machine hits all of them alike; and while one works the others are stopped, so that none of
+their threads spins. The table shows medians over the rounds. A turn trains on the bundled training
+images once, after a first turn that traces, compiles, and isn't counted.
+
+PyTorch and JAX are timed where they are installed: beside TensorFlow (the extra ``bench``), or in
+an environment of their own, ``make bench ARGS="--python PATH"``, or BENCH_PYTHON=PATH.
 """
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
-from tapecourse.support.notebook import quiet_tensorflow
-
-# ruff: noqa: E402
-quiet_tensorflow()  # before the first import of it
-
-import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
-from keras import layers
+import psutil
 from tqdm import tqdm
 
-from tapecourse.original import original_model
-from tapecourse.support.progress import progress_bar
-from tapecourse.training import (
-    CLASSES,
-    Data,
-    History,
-    Trainer,
-    build_model,
-    load_data,
-    make_batches,
-    make_schedule,
-    train_epoch,
+from tapecourse.support.data import read_arrays
+
+HERE = Path(__file__).parent
+OURS = {"tensorflow": "tensorflow_steps.py"}
+OTHERS = {"torch": "pytorch_steps.py", "jax": "jax_steps.py"}
+STEP_MFLOP = 44.70  # an image, forward and backward: chapter 06 counts them
+PEAK_GFLOP = 2e-9 * 2048**3
+ORIGINAL, LOOP, FAST, FIT = (
+    "original recipe (eager)",
+    "chapter 05's loop",
+    "fast loop",
+    "model.fit",
 )
 
-BATCH_SIZE = 64
-RATE = 1e-3
-loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+class Worker:
+    """A process with contenders; it is stopped while it has no turn."""
+
+    def __init__(self, python: str, script: str, data: Path, log: Path):
+        self.log = log
+        with open(log, "w") as errors:
+            self.process = subprocess.Popen(
+                [python, HERE / script, data],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+            )  # fmt: skip
+        self.control = psutil.Process(self.process.pid)
+        self.names: list[str] = self.answer()
+        self.control.suspend()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"A worker ended. The end of its log:\n{self.log.read_text()[-2000:]}")
+        return json.loads(line)
+
+    def turns(self) -> Iterator[tuple[str, float]]:
+        """Let each contender take a turn; yield its name and seconds."""
+        self.control.resume()
+        for name in self.names:
+            self.process.stdin.write(f"{name}\n")
+            self.process.stdin.flush()
+            yield name, self.answer()
+        self.control.suspend()
 
 
-def original_recipe(data: Data) -> Callable[[], None]:
-    """The original's loop with today's API and its flaws: eager, inference mode, summed loss,
-    slices in a fixed order, the last partial batch dropped, nothing recorded."""
-    model = original_model()
-    decay = keras.optimizers.schedules.InverseTimeDecay(RATE, decay_steps=1, decay_rate=RATE)
-    optimizer = keras.optimizers.Adam(decay)  # what Adam(lr, decay) meant
-    x, y = data.x_train, keras.utils.to_categorical(data.y_train, CLASSES)
-
-    def step(images, labels):
-        with tf.GradientTape() as tape:
-            loss = keras.losses.categorical_crossentropy(labels, model(images))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-
-    def epoch():
-        for start in range(0, len(x) // BATCH_SIZE * BATCH_SIZE, BATCH_SIZE):
-            step(x[start : start + BATCH_SIZE], y[start : start + BATCH_SIZE])
-
-    return epoch
+def installed(python: str, package: str) -> bool:
+    code = f"import importlib.util as u; raise SystemExit(u.find_spec('{package}') is None)"
+    return subprocess.run([python, "-c", code]).returncode == 0
 
 
-def our_loop(data: Data, execution: str) -> Callable[[], None]:
-    """One epoch of chapter 05, history and learning rate included, without validation."""
-    batches = make_batches(data.x_train, data.y_train, BATCH_SIZE, seed=0)
-    optimizer = keras.optimizers.Adam(make_schedule("cosine", RATE, steps=len(batches)))
-    trainer = Trainer(build_model(), optimizer, loss_function, execution)
-
-    def epoch():
-        images = len(data.x_train)
-        with progress_bar(images) as bar:
-            train_epoch(trainer, batches, History(images), bar)
-
-    return epoch
+def scripts(python: str) -> Iterator[tuple[str, str]]:
+    """Yield the interpreters and scripts of all frameworks that are there."""
+    yield from ((sys.executable, script) for script in OURS.values())
+    for package, script in OTHERS.items():
+        if installed(python, package):
+            yield python, script
+        else:
+            print(f"{package} is not timed: {python} doesn't have it.")
 
 
-def keras_fit(data: Data) -> Callable[[], None]:
-    """`model.fit` on the same model and data, with the accuracy that our step counts as well."""
-    model = build_model()
-    model.compile(keras.optimizers.Adam(RATE), loss_function, metrics=["accuracy"])
-    return lambda: model.fit(data.x_train, data.y_train, batch_size=BATCH_SIZE, verbose=0)
+def table_of(seconds: pd.DataFrame, images: int) -> pd.DataFrame:
+    """Return speed and ratios of each contender: medians over the rounds, a row each."""
+    peak = PEAK_GFLOP / seconds.pop("peak")  # GFLOP/s of each round
+    speed = images / seconds
+    ratios = {
+        f"times {name}": speed.div(speed[name], axis="index").median()
+        for name in (ORIGINAL, LOOP, FIT)
+    }
+    share = (1e-3 * STEP_MFLOP * speed).div(peak, axis="index").median()
+    table = pd.DataFrame({"images/s": speed.median(), **ratios, "share of the peak": share})
+    return table.sort_values("images/s")
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def matmul_peak(size: int = 2048) -> float:
-    """Measure the machine's float32 matrix product in GFLOP/s: the best of five."""
-    matrix = tf.random.normal((size, size))
-    product = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
-    product()
-    return 2e-9 * size**3 / min(seconds_of(lambda: float(product())) for _ in range(5))
-
-
-def step_gflop_per_image() -> float:
-    """Count the multiplications and additions of a training step: forward once, backward twice."""
-    flop = 0
-    for layer in build_model().layers:
-        if isinstance(layer, layers.Conv2D | layers.Dense):
-            positions = np.prod(layer.output.shape[1:-1], dtype=int)  # 1 for a dense layer
-            flop += 2 * positions * np.prod(layer.kernel.shape)
-    return 3e-9 * flop
-
-
-def subset(data: Data, images: int) -> Data:
-    return data._replace(x_train=data.x_train[:images], y_train=data.y_train[:images])
-
-
-def rounds(contenders: dict[str, Callable], count: int) -> Iterator[dict[str, float]]:
-    """Let the contenders take turns, and yield each round's seconds."""
-    for work in tqdm(contenders.values(), desc="warm-up"):
-        work()
-    for _ in tqdm(range(count), desc="rounds"):
-        yield {name: seconds_of(work) for name, work in contenders.items()}
-
-
-def times(seconds: pd.DataFrame, reference: str) -> pd.Series:
-    """Say how many times as fast as `reference` each is: the median of the rounds' ratios."""
-    return (1 / seconds.div(seconds[reference], axis="index")).median()
+def markdown(table: pd.DataFrame) -> str:
+    """Return the table as README shows it."""
+    rows = [
+        "| loop | " + " | ".join(table.columns) + " |",
+        "|---" * (len(table.columns) + 1) + "|",
+    ]
+    for name, row in table.iterrows():
+        speed, *ratios, share = row
+        cells = [f"{speed:,.0f}", *(f"{ratio:.2f}" for ratio in ratios), f"{share:.0%}"]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time the training steps side by side.")
-    parser.add_argument("--dataset", default="mnist_5k", help="as in chapter 05")
-    parser.add_argument("--images", type=int, default=4000, help="images in a turn")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = argparse.ArgumentParser(description="Time the training loops side by side.")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--images", type=int, default=4000, help="images in a turn, at most 4000")
+    parser.add_argument(
+        "--python", default=os.environ.get("BENCH_PYTHON", sys.executable),
+        help="the Python that has PyTorch and JAX",
+    )  # fmt: skip
     options = parser.parse_args()
-    data = subset(load_data(options.dataset), options.images)
-    keras.utils.set_random_seed(0)
-    contenders = {
-        "original recipe (eager)": original_recipe(data),
-        "our step, eager": our_loop(data, "eager"),
-        "our step, graph": our_loop(data, "graph"),
-        "our step, xla": our_loop(data, "xla"),
-        "model.fit": keras_fit(data),
-    }
-    seconds = pd.DataFrame(rounds(contenders, options.rounds))  # a row a round
-    speed = len(data.x_train) / seconds.median()
-    gflop, peak = step_gflop_per_image(), matmul_peak()
-    table = pd.DataFrame(
-        {
-            "images/s": speed,
-            "times the original": times(seconds, "original recipe (eager)"),
-            "times model.fit": times(seconds, "model.fit"),
-            "share of matmul peak": speed * gflop / peak,
-        }
-    )
-    layouts = ["{:,.0f}".format, "{:.2f}".format, "{:.2f}".format, "{:.1%}".format]
-    print(table.to_string(formatters=layouts))
-    print(f"matmul peak: {peak:,.0f} GFLOP/s; a step: {1e3 * gflop:.1f} MFLOP an image")
+    digits = read_arrays("mnist_5k")
+    chosen = np.random.default_rng(0).permutation(len(digits.x_train))[: options.images]
+    x = (digits.x_train[chosen, ..., np.newaxis] / 255).astype("float32")
+    workers: list[Worker] = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "data.npz")
+        np.savez(file, x=x, y=digits.y_train[chosen])
+        try:
+            for python, script in tqdm(list(scripts(options.python)), desc="warm-up"):
+                workers.append(Worker(python, script, file, Path(folder, f"{script}.log")))
+            rounds = [
+                dict(turn for worker in workers for turn in worker.turns())
+                for _ in tqdm(range(options.rounds), desc="rounds")
+            ]
+        finally:
+            for worker in workers:
+                worker.process.kill()
+    seconds = pd.DataFrame(rounds)
+    peak = PEAK_GFLOP / median(seconds["peak"])
+    table = table_of(seconds, len(x))
+    print(markdown(table))
+    others = table.drop(index=[name for name in table.index if not name.startswith(("Py", "JAX"))])
+    if len(others):
+        best = others["images/s"].idxmax()
+        ratio = (seconds[best] / seconds[FAST]).median()
+        print(f"\nThe fast loop is {ratio:.2f} times as fast as the best other framework, {best}.")
+    print(f"\nPeak of a matrix product: {peak:,.0f} GFLOP/s; a step: {STEP_MFLOP} MFLOP an image.")
     Path("runs").mkdir(exist_ok=True)
-    table.to_csv("runs/bench.csv", index_label="step")
-    print("written to runs/bench.csv")
+    table.to_csv("runs/bench.csv", index_label="loop")
+    print("Written to runs/bench.csv")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,131 @@
+"""Predictions with odds: kept when they are checked, revealed afterwards, and scored.
+
+The score is Brier's: the mean square of odds minus truth (1 or 0). Who always says one half gets
+0.25, and 0 is perfect.
+"""
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tapecourse.feedback.checking import NotRight, mistake
+from tapecourse.feedback.core import exercise
+
+__all__ = ["Revealed", "predict", "reveal"]
+
+ENOUGH = 0.2  # the largest score that solves an exercise
+
+statements: dict[str, dict[str, tuple[bool, str]]] = {}  # by number and letter
+kept: dict[str, dict[str, float]] = {}  # by number: the first prediction that was checked
+
+
+def predict(number: str, title: str, points: int, **told: tuple[bool, str]) -> Callable:
+    """Register a prediction; `told` has for each letter whether it is true, and what it says."""
+    statements[number] = told
+
+    def probe(answer: Callable) -> dict:
+        odds = as_odds(answer(), number)
+        if answer is not right:
+            kept.setdefault(number, odds)
+        return {"the score": score(number, odds)}
+
+    def register(right: Callable) -> Callable:
+        exercise(
+            number,
+            title,
+            points,
+            mistake(
+                "coin",
+                "Every statement gets about one half: that is no prediction yet.",
+                "Which of them could you decide on paper?",
+                seen=lambda found, right: abs(found[0]["the score"] - 0.25) < 0.01,
+            ),
+            mistake(
+                "worse_than_coin",
+                "The score is above 0.25: one half for each statement would have done better.",
+                "Of which statement were you very sure? Try it.",
+                seen=lambda found, right: found[0]["the score"] > 0.25,
+            ),
+            mistake(
+                "not_enough",
+                "The score is better than a coin's 0.25, but above 0.2.",
+                "Of which statement were you very sure? Try it.",
+                seen=lambda found, right: found[0]["the score"] > ENOUGH,
+            ),
+            cases=lambda random: [()],
+            within=lambda: ENOUGH,
+            probe=probe,
+            secret=True,
+        )(right)
+        return right
+
+    def right() -> dict:
+        return {letter: float(is_true) for letter, (is_true, _) in told.items()}
+
+    return lambda function: register(named(right, function))
+
+
+def named(right: Callable, function: Callable) -> Callable:
+    """Give the right answer the name that learners write."""
+    right.__name__ = function.__name__
+    return right
+
+
+def as_odds(value: Any, number: str) -> dict[str, float]:
+    """Read odds from 0 to 1 for each statement."""
+    letters = list(statements[number])
+    if not isinstance(value, dict) or sorted(map(str, value)) != letters:
+        fact = f"The answer must be a dict with the keys {letters[0]} to {letters[-1]}."
+        raise NotRight("no_dict" if value is not None else "no_return", fact)
+    try:
+        odds = {letter: float(value[letter]) for letter in letters}
+    except (TypeError, ValueError):
+        raise NotRight("no_numbers", "The odds must be numbers.") from None
+    if not all(0 <= each <= 1 for each in odds.values()):
+        raise NotRight("no_odds", "Odds are numbers from 0 (surely false) to 1 (surely true).")
+    return odds
+
+
+def score(number: str, odds: dict[str, float]) -> float:
+    """Return Brier's score."""
+    truths = [is_true for is_true, _ in statements[number].values()]
+    return float(np.mean((np.array(list(odds.values())) - truths) ** 2))
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """A prediction beside the truth."""
+
+    number: str
+
+    def lines(self) -> list[str]:
+        """Return a line for each statement, and the score."""
+        odds = kept.get(self.number)
+        if odds is None:
+            return ["Nothing is kept yet: predict, and run the check above."]
+        told = [
+            f"{letter}  {odds[letter]:4.0%}  {'true ' if is_true else 'false'}  {text}"
+            for letter, (is_true, text) in statements[self.number].items()
+        ]
+        sure = [letter for letter in odds if abs(odds[letter] - 0.5) >= 0.3]
+        hits = [
+            letter for letter in sure if statements[self.number][letter][0] == (odds[letter] > 0.5)
+        ]
+        summary = f"Score {score(self.number, odds):.3f} (0 is perfect, 0.25 is a coin's)."
+        if sure:
+            summary += f" Of {len(sure)} that you were sure of, you were right about {len(hits)}."
+        return [*told, summary]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def reveal(number: str) -> Revealed:
+    """Show the prediction that was checked first beside the truth."""
+    return Revealed(number)
