@@ -143,7 +143,7 @@ def make_strategy(devices: int = 1) -> tf.distribute.Strategy:
 # %% ../notebooks/08_scale_out.ipynb #main
 def main(arguments: Sequence[str]) -> None:
     """Be a worker: `tapecourse launch --processes 2 tapecourse.scale_out --out FOLDER`."""
-    parser = argparse.ArgumentParser(prog="tapecourse.scale_out")
+    parser = argparse.ArgumentParser(prog="scale_out")
     parser.add_argument("--out", required=True)
     parser.add_argument("--learning_rate", type=float, default=0.1)
     parser.add_argument("--normalization", default="none")
