@@ -59,6 +59,11 @@ def alembic_once():
         yield
 
 
+def cannot_test(reason: str) -> None:
+    """Skip a test that this system lacks something for; in CI, fail."""
+    pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A browser of this system; without one its tests are skipped, in CI they fail."""
@@ -67,8 +72,7 @@ def browser():
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
-        reason = f"No browser to test in: install one of {', '.join(names)}."
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        cannot_test(f"No browser to test in: install one of {', '.join(names)}.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
         yield browser

@@ -372,17 +372,17 @@ FAULTS = {
     "zero": "is zero in each call",
     "penalties": "ignores the penalties of sequential",
     "unscaled": "The loss is not scaled",
-    "averages": "moving_mean doesn't move",
-    "inference": "runs in inference mode only",
+    "averages": "Not moved, though the layer runs in training mode: sequential",
+    "inference": "Only in inference mode: sequential",
     "sum": "the loss is a sum",
     "vector": "the loss is a sum",
     "stale": "trains no variable of sequential",
     "other optimizer": "The optimizer was built for other variables",
     "new optimizer": "is never applied: the step uses another optimizer",
-    "not applied": "has a gradient, and no optimizer applies it",
-    "left out": "is not among the variables that the step differentiates",
-    "no rate": "gets a gradient applied, and doesn't move",
-    "nan": "is not finite",
+    "not applied": "A gradient that no optimizer applies: that of sequential",
+    "left out": "Not among the variables that the step differentiates: sequential",
+    "no rate": "A gradient is applied, and nothing moves: sequential",
+    "nan": "Not finite after 23 calls",
     "retraced": "is traced in each call",
 }
 
@@ -396,7 +396,9 @@ def test_each_fault_is_found_in_each_loop(loop, fault):
 
 def test_a_sentence_says_what_to_do():
     [sentence] = Ours("inference").diagnose()
-    assert sentence.startswith("sequential") and sentence.endswith("with training=True.")
+    assert sentence.startswith("Only in inference mode: sequential") and sentence.endswith(
+        "with training=True."
+    )
 
 
 class Accumulating(Ours):

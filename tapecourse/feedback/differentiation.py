@@ -583,13 +583,9 @@ exercise(
 # --- 1.8
 
 
-def odds_of_differences() -> None:
-    """Stand for the learner's function."""
-
-
 predict(
     "1.8",
-    "Predict, with odds",
+    "odds_of_differences",
     2,
     a=(False, "A complex step with h = 1e-20 has lost all digits to round-off."),
     b=(
@@ -600,4 +596,4 @@ predict(
     d=(False, "The derivative of x² at 3 by dual numbers is off in its last digit."),
     e=(True, "The forward difference of sin at 1 with h = 1e-16 is exactly 0."),
     f=(False, "A complex step differentiates np.abs at -2 rightly."),
-)(odds_of_differences)
+)

@@ -649,13 +649,9 @@ def numbered(value: Any, what: str) -> Any:
 # --- 4.8
 
 
-def odds_of_tapes() -> None:
-    """Stand for the learner's function."""
-
-
 predict(
     "4.8",
-    "Predict, with odds",
+    "odds_of_tapes",
     2,
     a=(True, "tape.gradient(y, [x, x]) returns two equal gradients."),
     b=(False, "The gradient of tf.reduce_max at (2, 2) is (1, 1)."),
@@ -663,7 +659,7 @@ predict(
     d=(True, "The gradient of tf.sqrt at 0 is infinite."),
     e=(False, "x.assign(10.0) after y = x * x, in the block, changes the gradient of y to 20."),
     f=(True, "A tape that is not persistent answers one call of gradient only."),
-)(odds_of_tapes)
+)
 
 
 # --- 4.9

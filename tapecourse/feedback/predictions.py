@@ -22,8 +22,11 @@ statements: dict[str, dict[str, tuple[bool, str]]] = {}  # by number and letter
 kept: dict[str, dict[str, float]] = {}  # by number: the first prediction that was checked
 
 
-def predict(number: str, title: str, points: int, **told: tuple[bool, str]) -> Callable:
-    """Register a prediction; `told` has for each letter whether it is true, and what it says."""
+def predict(number: str, name: str, points: int, **told: tuple[bool, str]) -> None:
+    """Register a prediction by the name of the function that learners write.
+
+    `told` has for each letter whether it is true, and what it says.
+    """
     statements[number] = told
 
     def probe(answer: Callable) -> dict:
@@ -32,46 +35,37 @@ def predict(number: str, title: str, points: int, **told: tuple[bool, str]) -> C
             kept.setdefault(number, odds)
         return {"the score": score(number, odds)}
 
-    def register(right: Callable) -> Callable:
-        exercise(
-            number,
-            title,
-            points,
-            mistake(
-                "coin",
-                "Every statement gets about one half: that is no prediction yet.",
-                "Which of them could you decide on paper?",
-                seen=lambda found, right: abs(found[0]["the score"] - 0.25) < 0.01,
-            ),
-            mistake(
-                "worse_than_coin",
-                "The score is above 0.25: one half for each statement would have done better.",
-                "Of which statement were you very sure? Try it.",
-                seen=lambda found, right: found[0]["the score"] > 0.25,
-            ),
-            mistake(
-                "not_enough",
-                "The score is better than a coin's 0.25, but above 0.2.",
-                "Of which statement were you very sure? Try it.",
-                seen=lambda found, right: found[0]["the score"] > ENOUGH,
-            ),
-            cases=lambda random: [()],
-            within=lambda: ENOUGH,
-            probe=probe,
-            secret=True,
-        )(right)
-        return right
-
     def right() -> dict:
         return {letter: float(is_true) for letter, (is_true, _) in told.items()}
 
-    return lambda function: register(named(right, function))
-
-
-def named(right: Callable, function: Callable) -> Callable:
-    """Give the right answer the name that learners write."""
-    right.__name__ = function.__name__
-    return right
+    right.__name__ = name
+    exercise(
+        number,
+        "Predict, with odds",
+        points,
+        mistake(
+            "coin",
+            "Every statement gets about one half: that is no prediction yet.",
+            "Which of them could you decide on paper?",
+            seen=lambda found, right: abs(found[0]["the score"] - 0.25) < 0.01,
+        ),
+        mistake(
+            "worse_than_coin",
+            "The score is above 0.25: one half for each statement would have done better.",
+            "Of which statement were you very sure? Try it.",
+            seen=lambda found, right: found[0]["the score"] > 0.25,
+        ),
+        mistake(
+            "not_enough",
+            "The score is better than a coin's 0.25, but above 0.2.",
+            "Of which statement were you very sure? Try it.",
+            seen=lambda found, right: found[0]["the score"] > ENOUGH,
+        ),
+        cases=lambda random: [()],
+        within=lambda: ENOUGH,
+        probe=probe,
+        secret=True,
+    )(right)
 
 
 def as_odds(value: Any, number: str) -> dict[str, float]:

@@ -212,6 +212,15 @@ def run_steps(
     return seen
 
 
+WATCHED_STEPS: dict[str, Any] = dict(  # how the steps of 5.1 and its like are judged
+    probe=run_steps,
+    tolerance=2e-4,
+    again=1,
+    inputs=("images of the shape", "classes", "the rate", "the decay"),
+    allowed=("load_data", "build_model", "make_batches", "compile_step", "differentiation"),
+)
+
+
 def weights_of(model: keras.Sequential) -> dict[str, np.ndarray]:
     """Return the weights, in groups."""
     *below, average, variance, kernel, bias = map(np.ravel, model.get_weights())
@@ -374,11 +383,7 @@ exercise(
     ),
     cases=lambda random: [(*how, None) for how in STEPS],
     question="Which loss is differentiated, in which mode, and who makes the update?",
-    probe=run_steps,
-    tolerance=2e-4,
-    again=1,
-    inputs=("images of the shape", "classes", "the rate", "the decay"),
-    allowed=("load_data", "build_model", "make_batches", "compile_step", "differentiation"),
+    **WATCHED_STEPS,
 )(make_step)
 
 
@@ -469,11 +474,7 @@ exercise(
     ),
     cases=lambda random: [(*how, decay) for how, decay in zip(STEPS, (0.1, None))],
     question="Is the loss the mean, before the update? Who makes every update?",
-    probe=run_steps,
-    tolerance=2e-4,
-    again=1,
-    inputs=("images of the shape", "classes", "the rate", "the decay"),
-    allowed=("load_data", "build_model", "make_batches", "compile_step", "differentiation"),
+    **WATCHED_STEPS,
 )(make_last_layer_step)
 
 
@@ -977,13 +978,9 @@ exercise(
 # --- 5.10
 
 
-def odds_of_training() -> None:
-    """Stand for the learner's function."""
-
-
 predict(
     "5.10",
-    "Predict, with odds",
+    "odds_of_training",
     2,
     a=(True, "If all ten logits are 0, the cross-entropy is ln 10, whatever the label."),
     b=(False, "With training=False, batch normalization uses the mean of the batch."),
@@ -991,4 +988,4 @@ predict(
     d=(False, "If the loss is multiplied by 1000, Adam's first step is 1000 times as large."),
     e=(True, "If it is multiplied by 1000, the first step of plain SGD is 1000 times as large."),
     f=(False, "Dropout in training mode gives the same output twice."),
-)(odds_of_training)
+)

@@ -1,13 +1,12 @@
-"""What chapter 10's experiments use: figures, images, a small network, a pendulum's film."""
+"""What chapter 10's experiments use: lines, images, a small network, a pendulum's film."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy.integrate import solve_ivp
 from scipy.stats import rankdata
 
@@ -17,7 +16,6 @@ from tapecourse.support.figures import draw_columns
 
 __all__ = [
     "copy_of",
-    "draw_images",
     "draw_lines",
     "film_pendulum",
     "half_size",
@@ -26,56 +24,6 @@ __all__ = [
     "rank_agreement",
     "small_network",
 ]
-
-
-def draw_images(
-    rows: Mapping[str, Sequence[np.ndarray]],
-    title: str,
-    titles: Sequence[str] = (),
-    signed: Collection[str] = (),
-    size: float = 1.0,
-) -> Figure:
-    """Draw rows of images, each row with its name at the left.
-
-    Parameters
-    ----------
-    rows : mapping
-        From the name of a row to its images, each (height, width) or (height, width, 1).
-    title : str
-        What the figure shows.
-    titles : sequence of str
-        What stands above each column; may be left out.
-    signed : collection of str
-        The rows whose numbers have a sign: orange is negative, purple positive, and each image
-        has its own scale. In other rows white is 0 and black is 1.
-    size : float
-        The width of an image, in inches.
-    """
-    columns = max(map(len, rows.values()))
-    name_width = 0.11 * max(map(len, rows))
-    shapes = [np.shape(image) for images in rows.values() for image in images]
-    row_height = size * max(shape[0] / shape[1] for shape in shapes) + 0.05
-    height = row_height * len(rows) + 0.5 + 0.25 * bool(titles)
-    figure, axes = plt.subplots(
-        len(rows), columns, figsize=(size * columns + name_width, height), squeeze=False
-    )
-    for (name, images), line in zip(rows.items(), axes):
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-        for ax, image in zip(line, images):
-            image = np.reshape(image, np.shape(image)[:2])
-            largest = np.abs(image).max() or 1.0
-            if name in signed:
-                ax.imshow(image, cmap="PuOr", vmin=-largest, vmax=largest)
-            else:
-                ax.imshow(image, vmin=0, vmax=1)
-        for ax in line:
-            ax.set(xticks=[], yticks=[])
-            ax.grid(False)
-            ax.spines[:].set_visible(False)
-    for ax, text in zip(axes[0], titles):
-        ax.set_title(text, fontsize=10, loc="center")
-    figure.suptitle(title, x=0.01, ha="left")
-    return figure
 
 
 def draw_lines(table: pd.DataFrame, **labels: Any) -> Axes:

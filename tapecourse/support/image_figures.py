@@ -1,13 +1,13 @@
 """Figures of images and their classes: examples, a confusion matrix, mistakes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
-__all__ = ["draw_confusion", "draw_examples", "draw_image_rows", "draw_mistakes"]
+__all__ = ["draw_confusion", "draw_examples", "draw_images", "draw_mistakes"]
 
 
 def draw_examples(
@@ -35,23 +35,52 @@ def draw_examples(
     return figure
 
 
-def draw_image_rows(rows: Mapping[str, np.ndarray], title: str) -> Figure:
-    """Draw rows of images, each with its name before it.
+def draw_images(
+    rows: Mapping[str, Sequence[np.ndarray]],
+    title: str,
+    titles: Sequence[str] = (),
+    signed: Collection[str] = (),
+    size: float = 1.0,
+) -> Figure:
+    """Draw rows of images, each row with its name at the left.
 
     Parameters
     ----------
-    rows : mapping of str to array (n, height, width, 1)
+    rows : mapping
+        From the name of a row to its images, each (height, width) or (height, width, 1).
     title : str
+        What the figure shows.
+    titles : sequence of str
+        What stands above each column; may be left out.
+    signed : collection of str
+        The rows whose numbers have a sign: orange is negative, purple positive, and each image
+        has its own scale. In other rows white is 0 and black is 1.
+    size : float
+        The width of an image, in inches.
     """
-    count = max(map(len, rows.values()))
-    size = (0.7 * count + 1, 0.75 * len(rows) + 0.4)
-    figure, axes = plt.subplots(len(rows), count, figsize=size, squeeze=False)
+    columns = max(map(len, rows.values()))
+    name_width = 0.11 * max(map(len, rows))
+    shapes = [np.shape(image) for images in rows.values() for image in images]
+    row_height = size * max(shape[0] / shape[1] for shape in shapes) + 0.05
+    height = row_height * len(rows) + 0.5 + 0.25 * bool(titles)
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(size * columns + name_width, height), squeeze=False
+    )
     for (name, images), line in zip(rows.items(), axes):
-        for ax in line:
-            ax.set(xticks=[], yticks=[], frame_on=False)
-        for ax, image in zip(line, images):
-            ax.imshow(image, vmin=0, vmax=1)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for ax, image in zip(line, images):
+            image = np.reshape(image, np.shape(image)[:2])
+            largest = np.abs(image).max() or 1.0
+            if name in signed:
+                ax.imshow(image, cmap="PuOr", vmin=-largest, vmax=largest)
+            else:
+                ax.imshow(image, vmin=0, vmax=1)
+        for ax in line:
+            ax.set(xticks=[], yticks=[])
+            ax.grid(False)
+            ax.spines[:].set_visible(False)
+    for ax, text in zip(axes[0], titles):
+        ax.set_title(text, fontsize=10, loc="center")
     figure.suptitle(title, x=0.01, ha="left")
     return figure
 

@@ -137,7 +137,8 @@ def examine(
                     if hasattr(optimizer, "dynamic_scale"):
                         optimizer.dynamic_scale.assign(scale)
                         scaled.append(run(batch))
-        run(batch, eagerly=False), run(batch, eagerly=False)
+        for _ in range(2):
+            run(batch, eagerly=False)
         compiled = run(tf.nest.map_structure(next_number, batch), eagerly=False)
     changed = [not np.array_equal(old, new) for old, new in zip(before, after)]
     moved = {key(variable) for variable, change in zip(variables, changed) if change}
@@ -268,7 +269,7 @@ def watch(models: Sequence, *, eagerly: bool) -> Iterator[Watched]:
 @contextmanager
 def watched_losses(models: Sequence) -> Iterator[list[tuple[Any, tf.Tensor]]]:
     """Write down what a step reads of ``model.losses``."""
-    read, losses = [], keras.layers.Layer.losses
+    read, losses = [], vars(keras.layers.Layer)["losses"]
 
     def reading_losses(layer: Any) -> list:
         found = losses.fget(layer)
@@ -356,7 +357,7 @@ def named(things: Sequence) -> str:
 def check_updates(seen: Seen) -> Iterator[str]:
     """Find a step made for other things, and variables that don't move or aren't finite."""
     if seen.broken:
-        yield f"After {len(seen.calls)} calls, {named(seen.broken)} is not finite."
+        yield f"Not finite after {len(seen.calls)} calls: {named(seen.broken)}."
     found, applied = seen.gradients(), [note for call in seen.calls for note in call.applied]
     used = {id(note.optimizer) for note in applied}
     for optimizer in seen.optimizers:
@@ -370,12 +371,12 @@ def check_updates(seen: Seen) -> Iterator[str]:
             continue
         still = [v for v in variables if key(v) not in seen.moved]
         if outside := [v for v in still if key(v) not in found]:
-            yield f"{named(outside)} is not among the variables that the step differentiates."
+            yield f"Not among the variables that the step differentiates: {named(outside)}."
         if kept_back := [v for v in still if key(v) in found and given and key(v) not in given]:
-            yield f"{named(kept_back)} has a gradient, and no optimizer applies it."
+            yield f"A gradient that no optimizer applies: that of {named(kept_back)}."
         stuck = [v for v in still if key(v) in given and not_zero(found.get(key(v), []))]
         if stuck:
-            yield f"{named(stuck)} gets a gradient applied, and doesn't move. Is the rate zero?"
+            yield f"A gradient is applied, and nothing moves: {named(stuck)}. Is the rate zero?"
 
 
 def check_runs(seen: Seen) -> Iterator[str]:
@@ -398,11 +399,11 @@ def check_modes(seen: Seen) -> Iterator[str]:
     trained = {id(layer) for layer, training in modes if training}
     layers = [each for each in leaves_of(seen.models) if each.trainable and id(each) in called]
     if silent := [layer for layer in layers if id(layer) not in trained]:
-        yield f"{named(silent)} runs in inference mode only. Call the model with training=True."
+        yield f"Only in inference mode: {named(silent)}. Call the model with training=True."
     averages = [layer.moving_mean for layer in layers if hasattr(layer, "moving_mean")]
     still = [average for average in averages if key(average) not in seen.moved]
     if still and not silent:
-        yield f"{named(still)} doesn't move, though the layer runs in training mode."
+        yield f"Not moved, though the layer runs in training mode: {named(still)}."
 
 
 def judge(seen: Seen) -> Iterator[str]:

@@ -26,3 +26,9 @@ def wrong(number: str, misconception: str) -> Callable:
         return answer
 
     return register
+
+
+def with_odds(true: dict[str, bool], sure: float, **changed: float) -> Callable:
+    """Make an answer that predicts what is true, this sure, but for some."""
+    odds = {letter: sure if is_true else 1 - sure for letter, is_true in true.items()}
+    return lambda: odds | changed

@@ -4,7 +4,7 @@ import cmath
 import math
 
 import numpy as np
-from answers import right, wrong
+from answers import right, with_odds, wrong
 
 from tapecourse.differentiation import Dual, dual_gradient
 
@@ -446,19 +446,12 @@ wrong("1.7", "no_lines")(lambda: f"4/{V}**2")
 
 TRUE = {"a": False, "b": True, "c": True, "d": False, "e": True, "f": False}
 
-
-def with_odds(sure, **changed):
-    """Make a prediction: this sure, and right but for some."""
-    odds = {letter: sure if is_true else 1 - sure for letter, is_true in TRUE.items()}
-    return lambda: odds | changed
-
-
-right("1.8")(with_odds(1))
-right("1.8")(with_odds(0.7))
-right("1.8")(with_odds(0.9, a=0.6))
-wrong("1.8", "coin")(with_odds(0.5))
-wrong("1.8", "worse_than_coin")(with_odds(0.1))
-wrong("1.8", "not_enough")(with_odds(0.95, a=0.95, b=0.4))
+right("1.8")(with_odds(TRUE, 1))
+right("1.8")(with_odds(TRUE, 0.7))
+right("1.8")(with_odds(TRUE, 0.9, a=0.6))
+wrong("1.8", "coin")(with_odds(TRUE, 0.5))
+wrong("1.8", "worse_than_coin")(with_odds(TRUE, 0.1))
+wrong("1.8", "not_enough")(with_odds(TRUE, 0.95, a=0.95, b=0.4))
 wrong("1.8", "no_odds")(lambda: dict.fromkeys("abcdef", 90))
 wrong("1.8", "no_dict")(lambda: {"a": 1.0})
 wrong("1.8", "no_numbers")(lambda: dict.fromkeys("abcdef", "yes"))

@@ -1,7 +1,7 @@
 """Answers to the exercises of chapter 04."""
 
 import numpy as np
-from answers import right, wrong
+from answers import right, with_odds, wrong
 from scipy.special import xlogy
 
 import tensorflow as tf
@@ -529,18 +529,11 @@ wrong("4.7", "no_text")(lambda: CAUSES | {2: 1})
 
 TRUE = {"a": True, "b": False, "c": False, "d": True, "e": False, "f": True}
 
-
-def with_odds(sure, **changed):
-    """Make a prediction: this sure, and right but for some."""
-    odds = {letter: sure if is_true else 1 - sure for letter, is_true in TRUE.items()}
-    return lambda: odds | changed
-
-
-right("4.8")(with_odds(1))
-right("4.8")(with_odds(0.6))
-wrong("4.8", "coin")(with_odds(0.5))
-wrong("4.8", "worse_than_coin")(with_odds(0))
-wrong("4.8", "not_enough")(with_odds(0.95, a=0.05, b=0.6))
+right("4.8")(with_odds(TRUE, 1))
+right("4.8")(with_odds(TRUE, 0.6))
+wrong("4.8", "coin")(with_odds(TRUE, 0.5))
+wrong("4.8", "worse_than_coin")(with_odds(TRUE, 0))
+wrong("4.8", "not_enough")(with_odds(TRUE, 0.95, a=0.05, b=0.6))
 wrong("4.8", "no_odds")(lambda: dict.fromkeys("abcdef", -1))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from answers import right, wrong
+from answers import right, with_odds, wrong
 
 import keras
 import tensorflow as tf
@@ -809,16 +809,9 @@ wrong("5.9", "count")(lambda losses, patience: counting(losses, patience)[0])
 
 TRUE = {"a": True, "b": False, "c": True, "d": False, "e": True, "f": False}
 
-
-def with_odds(sure, **changed):
-    """Make a prediction: this sure, and right but for some."""
-    odds = {letter: sure if is_true else 1 - sure for letter, is_true in TRUE.items()}
-    return lambda: odds | changed
-
-
-right("5.10")(with_odds(1))
-right("5.10")(with_odds(0.8, d=0.7))
-wrong("5.10", "coin")(with_odds(0.5))
-wrong("5.10", "worse_than_coin")(with_odds(0.2))
-wrong("5.10", "not_enough")(with_odds(0.95, a=0.05, b=0.6))
+right("5.10")(with_odds(TRUE, 1))
+right("5.10")(with_odds(TRUE, 0.8, d=0.7))
+wrong("5.10", "coin")(with_odds(TRUE, 0.5))
+wrong("5.10", "worse_than_coin")(with_odds(TRUE, 0.2))
+wrong("5.10", "not_enough")(with_odds(TRUE, 0.95, a=0.05, b=0.6))
 wrong("5.10", "no_return")(lambda: print(TRUE))

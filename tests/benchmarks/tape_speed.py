@@ -20,12 +20,13 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from threadpoolctl import threadpool_limits
-from training_steps import BATCH_SIZE, rounds, times
 
 from tapecourse import tape
 from tapecourse.support.data import read_arrays
+from tapecourse.support.step_timing import in_turns
 
 LENGTHS = [1_000, 3_000, 10_000, 30_000, 100_000]
+BATCH_SIZE = 64
 HIDDEN = 64
 RATE = 0.1
 
@@ -94,7 +95,7 @@ def time_chains(count: int) -> pd.DataFrame:
     """Return microseconds an operation: a row a length, a column with and without collector."""
     kinds = {"with collector": True, "without": False}
     chains = {(kind, n): chain(n, collect) for kind, collect in kinds.items() for n in LENGTHS}
-    table = pd.DataFrame(rounds(chains, count))
+    table = in_turns(chains, count)
     table.columns = pd.MultiIndex.from_tuples(chains)
     seconds = table.median().unstack(0)[list(kinds)]
     return (1e6 * seconds.div(seconds.index, axis="index")).rename_axis("operations")
@@ -111,9 +112,9 @@ def time_steps(count: int) -> pd.DataFrame:
             tensorflow_loss, tf.GradientTape, theirs, tensors
         )
         steps = len(batches)
-    seconds = pd.DataFrame(rounds(contenders, count)) / steps
+    seconds = in_turns(contenders, count) / steps
     ratios = pd.concat(
-        times(seconds.filter(like=dtype), f"tensorflow, {dtype}")
+        seconds.rdiv(seconds[f"tensorflow, {dtype}"], axis="index").filter(like=dtype).median()
         for dtype in ["float32", "float64"]
     )
     table = pd.DataFrame({"milliseconds": 1e3 * seconds.median(), "times TensorFlow's": ratios})
