@@ -79,7 +79,7 @@ SAVE_EVERY = 8  # steps
 
 def train_together(
     strategy: tf.distribute.Strategy, out: str | Path, epochs: int = 1, batch_size: int = 128,
-    learning_rate: float = 0.1, seed: int = 0, normalization: str = "none",
+    learning_rate: float = 0.05, seed: int = 0, normalization: str = "none",
     say: Callable = print, dies_at: int | None = None,
 ) -> tuple[keras.Model, list[float]]:
     """Train as one of the workers, or alone, on from the checkpoint in the folder `out`, if any.
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str]) -> None:
     """Be a worker: `tapecourse launch --processes 2 tapecourse.scale_out --out FOLDER`."""
     parser = argparse.ArgumentParser(prog="scale_out")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--learning_rate", type=float, default=0.1)
+    parser.add_argument("--learning_rate", type=float, default=0.05)
     parser.add_argument("--normalization", default="none")
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--lose", type=int, help="which worker dies after 20 steps")
