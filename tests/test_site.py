@@ -29,7 +29,8 @@ FORMULAS_DONE = "async () => { await window.MathJax?.startup?.promise }"
 CLEAR = """() => {
   document.querySelectorAll("details").forEach(each => each.open = true);
   document.querySelectorAll("mjx-container").forEach(each => each.replaceChildren());
-  document.head.insertAdjacentHTML("beforeend", "<style>* { transition: none !important }</style>");
+  const still = "<style>* { transition: none !important }</style>";
+  document.head.insertAdjacentHTML("beforeend", still);
   const seen = new Set();
   for (const each of document.querySelectorAll("pre span, .sig span")) {
     const kind = each.className + (each.closest(".output") ? " output" : "");
