@@ -334,8 +334,8 @@ def jacobians(residual: Named, x: tuple, theta: float) -> tuple[np.ndarray, np.n
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([at, parameter])
         values = tf.unstack(residual(at, parameter))
-    by_x = [tape.gradient(value, at).numpy() for value in values]
-    return np.array(by_x), np.array([tape.gradient(each, parameter) for each in values])
+    by_x, by_theta = ([tape.gradient(value, by) for value in values] for by in (at, parameter))
+    return np.array(by_x), np.array(by_theta)
 
 
 def derivative_by(combine: Callable) -> Callable:
@@ -381,7 +381,7 @@ def with_root(residual: Named, start: list, theta: float, kind: str) -> tuple:
     def values(x: np.ndarray) -> np.ndarray:
         return residual(tf.constant(x), tf.constant(theta, "float64")).numpy()
 
-    root = fsolve(values, start, xtol=1e-13)
+    root = np.asarray(fsolve(values, start, xtol=1e-13))
     return residual, root.astype(kind), np.array(theta, kind)
 
 
@@ -477,7 +477,7 @@ def steering(
                 tape.watch(at)
                 logits = network(at)
                 losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-            slope = tape.gradient(losses, at)
+            slope: Any = tape.gradient(losses, at)
             way = slope if plain else tf.sign(slope)
             moved = moved + (stride if uphill else -stride) * way
             if not ball and (not last or k == steps - 1):
@@ -574,6 +574,8 @@ exercise(
 
 # --- 10.6
 
+ZERO = tf.UnconnectedGradients.ZERO
+
 
 def products(loss: Callable, variables: list, vectors: list, by_block: bool = False) -> list:
     """Multiply the Hessian by vectors, or only its blocks on the diagonal."""
@@ -583,9 +585,9 @@ def products(loss: Callable, variables: list, vectors: list, by_block: bool = Fa
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 value = loss()
-            slopes = inner.gradient(value, some, unconnected_gradients="zero")
-            dot = sum(tf.reduce_sum(g * vectors[i]) for g, i in zip(slopes, group))
-        found += outer.gradient(dot, some, unconnected_gradients="zero")
+            slopes = inner.gradient(value, some, unconnected_gradients=ZERO)
+            along = tf.add_n([tf.reduce_sum(g * vectors[i]) for g, i in zip(slopes, group)])
+        found += outer.gradient(along, some, unconnected_gradients=ZERO)
     return found
 
 
@@ -604,7 +606,7 @@ def trace_by(
     def answer(loss: Callable, variables: list, probes: list) -> float:
         with tf.GradientTape() as tape:
             value = loss()
-        slopes = tape.gradient(value, variables, unconnected_gradients="zero")
+        slopes = tape.gradient(value, variables, unconnected_gradients=ZERO)
         found = [
             float(of_probe(v, products(loss, variables, v, by_block), slopes)) for v in probes
         ]

@@ -1,6 +1,7 @@
 """The checks of the exercises of chapter 09."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,17 @@ Random = np.random.Generator
 # --- 9.1
 
 
+COLUMNS: Any = ["seed", "setting", "loss"]
+
+
 class Runs(pd.DataFrame):
     """A table of runs, which is written in short."""
 
     def __repr__(self) -> str:
         if len(self) > 7:
             return f"{len(self)} runs of {self['setting'].nunique()} settings"
-        return ", ".join(f"{row.setting}{row.seed}: {row.loss:g}" for row in self.itertuples())
+        rows = zip(self["setting"], self["seed"], self["loss"])
+        return "runs " + ", ".join(f"{name}{seed}: {loss:g}" for name, seed, loss in rows)
 
 
 def judge_lead(answer: Callable, runs: Runs) -> tuple:
@@ -75,8 +80,8 @@ def draw_runs(
         for name, mean in zip(names, means)
         for i, seed in enumerate(random.permutation(seeds))
     ]
-    runs = Runs(rows, columns=["seed", "setting", "loss"])
-    best, second = runs.groupby("setting")["loss"].mean().nsmallest(2).index
+    runs = Runs(rows, columns=COLUMNS)
+    best, second = runs.pivot_table("loss", "setting").sort_values("loss").index[:2]
     for i in range(lost):  # in turns of the best and of the second
         of = runs["setting"] == (best, second)[i % 2]
         runs.loc[of & (runs["seed"] == i), "loss"] = np.nan
@@ -94,7 +99,7 @@ def in_rows(a: pd.Series, b: pd.Series) -> pd.Series:
 def apart(a: pd.Series, b: pd.Series, ddof: int = 1) -> float:
     """Return the standard error of the difference of two means that share nothing."""
     a, b = a.dropna(), b.dropna()
-    return np.sqrt(a.var(ddof=ddof) / len(a) + b.var(ddof=ddof) / len(b))
+    return float(np.sqrt(a.var(ddof=ddof) / len(a) + b.var(ddof=ddof) / len(b)))
 
 
 def shared_runs(a: pd.Series, b: pd.Series) -> tuple:
@@ -105,7 +110,7 @@ def shared_runs(a: pd.Series, b: pd.Series) -> tuple:
 
 by_hand = Runs(
     [(0, "B", 0.6), (1, "A", 0.4), (0, "A", 0.5), (1, "B", 0.46)],
-    columns=["seed", "setting", "loss"],
+    columns=COLUMNS,
 )
 
 exercise(

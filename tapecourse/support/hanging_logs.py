@@ -87,5 +87,6 @@ def show_log(number: int) -> None:
     ----------
     number : int
     """
-    seed, *how = LOGS[number - 1]
-    print(*write_log(np.random.default_rng(seed), *how, steps=2), sep="\n")
+    seed, workers, culprit, cause = LOGS[number - 1]
+    log = write_log(np.random.default_rng(seed), workers, culprit, cause, steps=2)
+    print(*log, sep="\n")
