@@ -51,6 +51,7 @@ MODULES = {
     "3": "build_a_tape",
     "4": "gradient_tape",
     "5": "training_loop",
+    "6": "fast_loops",
 }
 
 
@@ -119,7 +120,7 @@ def exercise(
 
 
 def exercises_of(chapter: str) -> list[Exercise]:
-    """Return the exercises of a chapter, "1" to "5", in their order.
+    """Return the exercises of a chapter, such as "5", in their order.
 
     Raises
     ------
