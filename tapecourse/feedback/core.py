@@ -52,6 +52,7 @@ MODULES = {
     "4": "gradient_tape",
     "5": "training_loop",
     "6": "fast_loops",
+    "7": "loops_for_real_work",
 }
 
 
