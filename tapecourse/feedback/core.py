@@ -9,7 +9,8 @@ import html
 import importlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +43,7 @@ __all__ = [
     "letters",
     "letters_seen",
     "mistake",
+    "record_while_grading",
     "show_progress",
 ]
 
@@ -53,7 +55,20 @@ MODULES = {
     "5": "training_loop",
     "6": "fast_loops",
     "7": "loops_for_real_work",
+    "W": "build_your_own_tape",
 }
+
+RECORDS = "application/vnd.tapecourse+json"  # what `tapecourse grade` reads of an output
+
+
+def is_grading() -> bool:
+    """Tell whether nbgrader runs the notebook."""
+    return os.environ.get("NBGRADER_EXECUTION") == "autograde"
+
+
+def record_while_grading(**record: Any) -> dict[str, dict]:
+    """Make what an output holds beside what is shown, for the report of a class."""
+    return {RECORDS: record} if is_grading() else {}
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,7 @@ class Outcome:
     misconception: str = ""
     picture: str = ""
     shown: int = 1
+    note: str = ""  # what else to say, below the hints
 
     @property
     def points(self) -> int:
@@ -79,6 +95,7 @@ class Outcome:
     def lines(self) -> tuple[str, ...]:
         """The hints that are told, cut into lines that fit below a cell."""
         told = [line for hint in self.hints[: self.shown] for line in hint.splitlines()]
+        told += [self.note] if self.note else []
         return tuple(map(shorten, told))
 
     def __repr__(self) -> str:
@@ -86,6 +103,11 @@ class Outcome:
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, dict]:
+        key = self.misconception
+        named = key in [each.key for each in self.exercise.mistakes]
+        return record_while_grading(state=self.state, key=key, named=named, hints=self.hints)
 
     def _repr_html_(self) -> str:
         color = {"solved": "#2e8540", "untried": "#888888", "wrong": "#c05600"}[self.state]
@@ -122,6 +144,7 @@ def exercise(
 
 def exercises_of(chapter: str) -> list[Exercise]:
     """Return the exercises of a chapter, such as "5", in their order.
+    """Return the exercises of a chapter, such as "1", or of the workshop, "W", in their order.
 
     Raises
     ------
@@ -152,14 +175,37 @@ def check(number: str) -> Outcome:
     known = {each.number: each for each in exercises_of(number.split(".")[0])}
     if number not in known:
         raise InputError("number", number, f"one of {', '.join(known)} is needed.")
-    outcome = check_answer(known[number], shell.user_ns.get(known[number].answer))
+    with standing_in(known[number], shell.user_ns) as note:
+        outcome = check_answer(known[number], shell.user_ns.get(known[number].answer))
+    outcome = replace(outcome, note="" if outcome.state == "untried" else note)
     if outcome.state == "wrong":
         key = number, outcome.hints[0]
         told[key] = told.get(key, 0) + 1
-        grading = os.environ.get("NBGRADER_EXECUTION") == "autograde"
-        outcome = replace(outcome, shown=3 if grading else min(told[key], len(outcome.hints)))
+        outcome = replace(outcome, shown=3 if is_grading() else min(told[key], len(outcome.hints)))
     latest[number] = outcome
     return outcome
+
+
+@contextmanager
+def standing_in(exercise: Exercise, names: dict[str, Any]) -> Iterator[str]:
+    """Put the right answers in place of those that this one builds on and that aren't solved."""
+    before, unsolved = {}, []
+    try:
+        for number in exercise.builds_on:
+            earlier = exercises[number]
+            if check_answer(earlier, names.get(earlier.answer)).state != "solved":
+                unsolved.append(number)
+                for each in (*earlier.also, earlier.right):
+                    before[each.__name__] = names.get(each.__name__)
+                    names[each.__name__] = each
+        told = " and ".join(filter(None, [", ".join(unsolved[:-1]), *unsolved[-1:]]))
+        lacking = f"{told} {'are' if len(unsolved) > 1 else 'is'} not solved yet"
+        yield f"{lacking}: here the course's own code stood in." if unsolved else ""
+    finally:
+        for name, own in before.items():
+            names[name] = own
+            if own is None:
+                del names[name]
 
 
 def check_answer(exercise: Exercise, answer: Any) -> Outcome:
