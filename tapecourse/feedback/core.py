@@ -143,7 +143,6 @@ def exercise(
 
 
 def exercises_of(chapter: str) -> list[Exercise]:
-    """Return the exercises of a chapter, such as "5", in their order.
     """Return the exercises of a chapter, such as "1", or of the workshop, "W", in their order.
 
     Raises

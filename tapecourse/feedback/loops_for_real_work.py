@@ -67,7 +67,7 @@ def accumulating(
         with tf.GradientTape() as tape:
             losses = [loss_function(y, model(x, training=True)) for x, y in parts]
             weighted = list(zip(weigh(sizes), losses))[only]
-            total = sum(float(weight) * loss for weight, loss in weighted)
+            total: Any = sum(float(weight) * loss for weight, loss in weighted)
             total += float(penalties(sizes)) * sum(model.losses)
         return tape.gradient(total, variables)
 
@@ -439,17 +439,17 @@ def half_step(
 
     def make(model: Any, rate: float, limit: float) -> Callable:
         inner = keras.optimizers.SGD(rate, global_clipnorm=limit if clip == "inside" else None)
-        optimizer = keras.optimizers.LossScaleOptimizer(inner)
+        optimizer: Any = keras.optimizers.LossScaleOptimizer(inner)
         variables = model.trainable_variables
         optimizer.build(variables)
         loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
         def step(images: Any, labels: Any) -> Any:
             with tf.GradientTape() as tape:
-                data = loss_function(labels, model(images, training=True))
+                data: Any = loss_function(labels, model(images, training=True))
                 penalties = sum(model.losses) if penalty else 0.0
                 loss = data + penalties
-                target = loss
+                target: Any = loss
                 if scaled == "all":
                     target = optimizer.scale_loss(loss)
                 if scaled == "data":
@@ -559,6 +559,11 @@ def hand_over(answer: Callable, gradients: list, limit: float) -> dict:
     return seen
 
 
+def single(numbers: list) -> np.ndarray:
+    """Make an array in single precision."""
+    return np.array(numbers, "float32")
+
+
 def as_gradient(spec: Any) -> Any:
     """Make a tensor of an array, and the gradient of a lookup of rows, values and shape."""
     if isinstance(spec, tuple):
@@ -660,10 +665,10 @@ exercise(
         ),
     ),
     cases=lambda random: [
-        ([np.float32([3.0, 4.0]), None], 1.0),
-        ([np.float32([0.3]), np.float32([[0.4]])], 1.0),
-        ([np.float32([0.0, 0.0]), np.float32([0.0])], 0.5),
-        ([([1, 1], np.float32([[3.0], [1.0]]), [3, 1]), np.float32([3.0])], 2.0),
+        ([single([3.0, 4.0]), None], 1.0),
+        ([single([0.3]), single([[0.4]])], 1.0),
+        ([single([0.0, 0.0]), single([0.0])], 0.5),
+        ([([1, 1], single([[3.0], [1.0]]), [3, 1]), single([3.0])], 2.0),
         (
             [
                 random.normal(0, 2, (2, 3)).astype("float32"),

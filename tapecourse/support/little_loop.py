@@ -1,5 +1,7 @@
 """A training loop as small as can be, with all that a real one remembers."""
 
+from typing import Any
+
 import numpy as np
 
 import tensorflow as tf
@@ -12,8 +14,8 @@ class LittleLoop:
 
     def __init__(self, seed: int):
         self.random = np.random.default_rng(seed)
-        self.line = tf.Variable([0.0, 0.0])  # slope and intercept
-        self.velocity = tf.Variable([0.0, 0.0])
+        self.line = tf.Variable(tf.zeros(2))  # slope and intercept
+        self.velocity = tf.Variable(tf.zeros(2))
         self.order: list = []  # in which the points of this epoch come
         self.done = 0  # how many of them have been trained on
         self.total = 0.0  # of their losses
@@ -27,7 +29,8 @@ class LittleLoop:
         with tf.GradientTape() as tape:
             noisy = x + 0.1 * self.random.normal()
             loss = (self.line[0] * noisy + self.line[1] - (2 * x - 1)) ** 2
-        self.velocity.assign(0.8 * self.velocity - 0.02 * tape.gradient(loss, self.line))
+        gradient: Any = tape.gradient(loss, self.line)
+        self.velocity.assign(0.8 * self.velocity - 0.02 * gradient)
         self.line.assign_add(self.velocity)
         self.done, self.total = self.done + 1, self.total + float(loss)
         if self.done == len(self.order):
