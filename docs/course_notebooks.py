@@ -40,6 +40,8 @@ FOLDED = {
     "imports": "Imports",
 }
 FIGURE = re.compile(r"\*(Figure \d+: .+?)\*(?:\n\n|\Z)", re.DOTALL)
+FORMULA = re.compile(r"(```.*?```|`[^`]*`|\$\$.*?\$\$)|(\(?\$[^$]+\$[.,;:?!)]*)", re.DOTALL)
+NUMBER = re.compile(r"<td>(?=[-−]?\d[\d.,e+%−-]*</td>)")
 SOLUTION = re.compile(r"\[([^]]+)\]\((?:\.\./)+(solutions/[^)]+)\)")
 
 
@@ -55,6 +57,9 @@ def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
         else:
             cell.source = link_solutions(cell.source, app.config.course_repository)
     mark_terms(docname, notebook.cells)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = FORMULA.sub(keep_together, cell.source)
     source[0] = nbformat.writes(notebook)
 
 
@@ -79,6 +84,8 @@ def show_figures(cell: nbformat.NotebookNode, below: str) -> None:
     for output in cell.outputs:
         data = output.get("data", {})
         data.pop("application/json", None)  # for programs
+        if "text/html" in data:
+            data["text/html"] = NUMBER.sub('<td class="number">', data["text/html"])
         if VEGA in data:
             output.data = {"text/html": vega_figure(data, sentence)}
 
@@ -92,6 +99,11 @@ def vega_figure(data: dict, sentence: str) -> str:
         f'<noscript><img alt="{escape(sentence)}" src="data:image/png;base64,{picture}">'
         "</noscript></div>"
     )
+
+
+def keep_together(found: re.Match) -> str:
+    """Keep a line from ending between a formula and the full stop or bracket beside it."""
+    return found[1] or f'<span class="together">{found[2]}</span>'
 
 
 def link_solutions(source: str, repository: str) -> str:
