@@ -33,6 +33,7 @@ for (const figure of document.querySelectorAll(".vega-figure")) {
   });
 }
 """
+WIDE = 560  # pixels; wider figures scroll on a narrow screen, rather than become illegible
 FOLDED = {
     "setup": "Set-up: imports",
     "parameters": "Set-up: the parameters of this notebook",
@@ -83,6 +84,8 @@ def show_figures(cell: nbformat.NotebookNode, below: str) -> None:
         cell.metadata.mystnb = cell.metadata.get("mystnb", {}) | {"image": {"alt": sentence}}
     for output in cell.outputs:
         data = output.get("data", {})
+        if output.get("metadata", {}).get("image/png", {}).get("width", 0) > WIDE:
+            cell.metadata.tags = [*cell.metadata.get("tags", []), "wide-figure"]
         data.pop("application/json", None)  # for programs
         if "text/html" in data:
             data["text/html"] = NUMBER.sub('<td class="number">', data["text/html"])
