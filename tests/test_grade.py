@@ -12,6 +12,7 @@ from filelock import FileLock
 from tapecourse.support.errors import ClearError
 from tapecourse.tools import grade as grading
 from tapecourse.tools.command import main
+from tapecourse.tools.findings import Finding
 from tapecourse.tools.nbgrader_engine import reason, student_id
 from tapecourse.tools.submissions import find_submissions
 
@@ -170,7 +171,9 @@ def place(tmp_path, monkeypatch):
             raise RuntimeError("first \udcff line\nsecond line")
         page = tmp_path / "page.html"
         page.write_text(text)
-        return float(text), 11.0, page
+        return [
+            Finding("1.1", float(text), 11.0, "wrong", "order", True, ["✗ Not yet: so."])
+        ], page
 
     monkeypatch.setattr(grading, "grade_notebook", grade_notebook)
     monkeypatch.setattr(grading, "release", lambda *arguments: None)
@@ -270,11 +273,12 @@ def test_what_a_score_depends_on(tmp_path, monkeypatch):
     """Its own solutions and all of the course's code, but no other tools."""
     ours = (f"solutions/{FIRST}/x.ipynb", "tapecourse/tape.py", "tapecourse/feedback/core.py")
     steps = "tapecourse/tools/nbgrader_steps.py"
+    reads = "tapecourse/tools/findings.py"
     others = (f"solutions/{SECOND}/x.ipynb", "tapecourse/tools/sweep.py")
-    fill(tmp_path, dict.fromkeys((*ours, steps, *others), "before"))
+    fill(tmp_path, dict.fromkeys((*ours, steps, reads, *others), "before"))
     monkeypatch.setattr(grading, "ROOT", tmp_path)
     digests = [grading.digest_of(FIRST)]
-    for file in (*ours, steps):
+    for file in (*ours, steps, reads):
         (tmp_path / file).write_text("after")
         digests.append(grading.digest_of(FIRST))
     assert len(set(digests)) == len(digests)
@@ -316,6 +320,17 @@ def test_the_table_is_written_after_each_submission(place, capsys, monkeypatch):
     monkeypatch.setattr(grading, "grade_notebook", look)
     run(place, capsys)
     assert [f"ada,{FIRST},5,11,graded" in table for table in seen] == [False, True]
+
+
+def test_the_report_is_of_all_current_grades_and_of_no_names(place, capsys):
+    hand_in(place, lovelace="5", hopper="6", noether="fail")
+    run(place, capsys)
+    hand_in(place, hopper="fail")
+    run(place, capsys)
+    page = (place / "out" / "report.html").read_text()
+    assert "Graded notebooks: 1. Without a current grade, and not counted here: 2." in page
+    text = page + (place / "out" / "report.ipynb").read_text()
+    assert not any(name in text for name in ("lovelace", "hopper", "noether"))
 
 
 def test_a_lost_page_is_made_anew(place, capsys):

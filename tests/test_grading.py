@@ -266,6 +266,14 @@ def test_feedback_shows_the_hint(graded):
     assert "How does the best step depend on" in text
 
 
+def test_the_report_names_what_was_found(graded):
+    out, _, _ = graded
+    page = (out / "report.html").read_text()
+    row = "<td>misconception</td><td>1 of 2</td><td>In float32, ε is 5"
+    assert f"Graded notebooks: {len(CHAPTERS) + 2}." in page and row in page
+    assert page.count("<td>no result</td>") == 3  # of 1.1 to 1.3: os._exit, no end, sys.exit
+
+
 def test_each_graded_submission_has_a_page(graded):
     out, grades, _ = graded
     pages = {(path.parent.name, path.stem) for path in (out / "feedback").rglob("*.html")}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tapecourse.feedback.checking import NotRight, mistake
-from tapecourse.feedback.core import exercise
+from tapecourse.feedback.core import exercise, record_while_grading
 
 __all__ = ["Revealed", "predict", "reveal"]
 
@@ -115,6 +115,10 @@ class Revealed:
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, dict]:
+        truths = {letter: told[0] for letter, told in statements[self.number].items()}
+        return record_while_grading(odds=kept.get(self.number, {}), truths=truths)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"

@@ -3,6 +3,7 @@
 What it leaves in the folder::
 
     grades.csv                        a row for each learner and assignment
+    report.html, report.ipynb         which misconceptions the class has, without names
     feedback/LEARNER/ASSIGNMENT.html  the learner's notebook with points and hints
     grades.json                       the scores, and of which submissions and exercises they are
     nbgrader/, nbgrader.log           what nbgrader made and said in the last run
@@ -16,17 +17,22 @@ import hashlib
 import io
 import json
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+import nbformat
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from tapecourse.support.errors import InputError
 from tapecourse.support.parameters import make_folder
+from tapecourse.tools.class_report import report, report_page
+from tapecourse.tools.findings import Finding
 from tapecourse.tools.flags import flags_of
 from tapecourse.tools.isolation import why_not_isolated
 from tapecourse.tools.nbgrader_engine import grade_notebook, release
@@ -39,6 +45,7 @@ __all__ = ["grade"]
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS: list[str] = ["learner", "assignment", "score", "max_score", "status", "flags", "file"]
 LOCK = "grade.lock"
+TITLE = re.compile(r"## Exercise (\d+\.\d+) · (.+?)\\n")
 NOT_YET = "not graded yet, run the same command again"
 
 
@@ -54,6 +61,8 @@ class Grade:
         Digests of the notebook, and of the exercises with their checks.
     flags : str
         What the learner's code reaches for that no answer needs.
+    findings : list of Finding
+        What was found of each exercise.
     """
 
     learner: str
@@ -64,6 +73,7 @@ class Grade:
     submission: str
     exercise: str
     flags: str = ""
+    findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass
@@ -191,11 +201,17 @@ def read_grades(folder: Path) -> dict[tuple[str, str], Grade]:
     if not path.exists():
         return {}
     try:
-        grades = [Grade(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
+        grades = [as_grade(each) for each in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError):
         problem = f"{path} is broken: another folder is needed, to grade all anew."
         raise InputError("--out", str(folder), problem) from None
     return {key(each): each for each in grades if page_of(folder, each).is_file()}
+
+
+def as_grade(stored: dict[str, Any]) -> Grade:
+    """Read a grade as grades.json holds it."""
+    findings = [Finding(**each) for each in stored.pop("findings", [])]
+    return Grade(**stored, findings=findings)
 
 
 def write_grades(folder: Path, grading: Grading) -> None:
@@ -207,6 +223,21 @@ def write_grades(folder: Path, grading: Grading) -> None:
     writer.writeheader()
     writer.writerows(grading.rows())
     write_whole(folder / "grades.csv", table.getvalue())
+
+
+def write_report(folder: Path, grading: Grading) -> None:
+    """Write the report of the class, of all grades that are current."""
+    titles = {}
+    for path in (ROOT / "solutions").glob("*/*.ipynb"):
+        titles |= dict(TITLE.findall(path.read_text(encoding="utf-8")))
+    graded = [each for each in grading.submissions if grading.is_graded(each)]
+    found = [(each.assignment, grading.grades[key(each)].findings) for each in graded]
+    if not graded:
+        return
+    left_out = len(grading.submissions) - len(graded)
+    notebook = report(sorted(found, key=repr), titles, left_out)  # in no order of names
+    write_whole(folder / "report.ipynb", nbformat.writes(notebook) + "\n")
+    write_whole(folder / "report.html", report_page(notebook))
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -253,6 +284,7 @@ def grade(submissions: str, out: str) -> bool:
             if to_do:
                 grade_all(source, folder, grading, to_do)
         finally:
+            write_report(folder, grading)
             print_result(folder, grading, to_do)
     return all(map(grading.is_graded, found))
 
@@ -264,7 +296,8 @@ def digest_of(assignment: str) -> str:
     """
     tools = ROOT / "tapecourse" / "tools"
     code = [path for path in (ROOT / "tapecourse").rglob("*.py") if path.parent != tools]
-    files = [*code, tools / "nbgrader_steps.py", *(ROOT / "solutions" / assignment).glob("*")]
+    ours = [tools / name for name in ("nbgrader_steps.py", "findings.py")]
+    files = [*code, *ours, *(ROOT / "solutions" / assignment).glob("*")]
     digest = hashlib.sha256()
     for path in sorted(path for path in files if path.is_file()):
         digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
@@ -280,7 +313,7 @@ def grade_all(source: Path, folder: Path, grading: Grading, to_do: list[Submissi
         for each in tqdm(to_do, **settings, file=terminal):
             try:
                 notebook = source / each.path
-                score, most, page = grade_notebook(course, each.learner, each.assignment, notebook)
+                findings, page = grade_notebook(course, each.learner, each.assignment, notebook)
                 flags = flags_of(notebook)
             except Exception as error:  # nbgrader raises many kinds, by what is wrong
                 log.write(readable("".join(traceback.format_exception(error))).encode())
@@ -290,12 +323,13 @@ def grade_all(source: Path, folder: Path, grading: Grading, to_do: list[Submissi
                 grading.grades[key(each)] = Grade(
                     learner=each.learner,
                     assignment=each.assignment,
-                    score=score,
-                    max_score=most,
+                    score=sum(found.points for found in findings),
+                    max_score=sum(found.most for found in findings),
                     file=each.file,
                     submission=each.digest,
                     exercise=grading.exercises[each.assignment],
                     flags=flags,
+                    findings=findings,
                 )
             write_grades(folder, grading)
 
@@ -328,5 +362,5 @@ def print_result(folder: Path, grading: Grading, to_do: list[Submission]) -> Non
     flagged = sum(bool(each.flags) for each in grading.grades.values())
     if flagged:
         print(f"Look into {flagged}: the column `flags` says what the code reaches for.")
-    places = [folder / "grades.csv", folder / "feedback"]
+    places = [folder / "grades.csv", folder / "report.html", folder / "feedback"]
     print("Look at:", *(f"{place}" for place in places if place.exists()), sep="\n  ")

@@ -19,6 +19,7 @@ from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
 
 from tapecourse.support.errors import ClearError
+from tapecourse.tools.findings import Finding, findings_in
 from tapecourse.tools.nbgrader_steps import configure
 
 __all__ = ["grade_notebook", "release"]
@@ -43,8 +44,8 @@ def release(course: Path, solutions: Path, assignments: list[str]) -> None:
 
 def grade_notebook(
     course: Path, learner: str, assignment: str, notebook: Path
-) -> tuple[float, float, Path]:
-    """Grade a notebook; return the score, the highest possible one, and the page of feedback.
+) -> tuple[list[Finding], Path]:
+    """Grade a notebook; return what was found of each exercise, and the page of feedback.
 
     Raises
     ------
@@ -58,12 +59,11 @@ def grade_notebook(
     take_step(Autograde, course, assignment, student)
     take_step(GenerateFeedback, course, assignment, student)
     with Gradebook(f"sqlite:///{course}/gradebook.db", "tapecourse") as gradebook:
-        found = gradebook.find_submission(assignment, student).to_dict()
-    return (
-        found["score"],
-        found["max_score"],
-        course / "feedback" / student / assignment / f"{assignment}.html",
-    )
+        [graded] = gradebook.find_submission(assignment, student).notebooks
+        scores = {each.name: (each.score, each.max_score) for each in graded.grades}
+    below = Path(student, assignment, assignment)
+    executed = (course / "autograded" / below).with_suffix(".ipynb")
+    return findings_in(executed, scores), (course / "feedback" / below).with_suffix(".html")
 
 
 def student_id(learner: str) -> str:
