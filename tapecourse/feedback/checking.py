@@ -32,6 +32,7 @@ __all__ = [
     "Finding",
     "Mistake",
     "NotRight",
+    "Odd",
     "Parts",
     "is_stub",
     "judge",
@@ -291,6 +292,8 @@ def listed(value: Any) -> Any:
 def read_one(value: Any, like: Any) -> np.ndarray | Odd:
     """Read a number, an array, a truth value or letters, by the kind of what is right."""
     kind = type(value).__name__
+    if isinstance(value, Odd):
+        return value
     if value is None:
         return np.array("None") if like is None else odd_none()
     if isinstance(like, bool | np.bool_):
