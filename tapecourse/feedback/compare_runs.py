@@ -21,8 +21,10 @@ class Runs(pd.DataFrame):
     """A table of runs, which is written in short."""
 
     def __repr__(self) -> str:
-        if len(self) > 7:
-            return f"{len(self)} runs of {self['setting'].nunique()} settings"
+        if len(self) > 8:
+            failed = int(self["loss"].isna().sum())
+            settings = self["setting"].nunique()
+            return f"a table of {len(self)} runs of {settings} settings, of which {failed} failed"
         rows = zip(self["setting"], self["seed"], self["loss"])
         return "runs " + ", ".join(f"{name}{seed}: {loss:g}" for name, seed, loss in rows)
 
@@ -363,6 +365,7 @@ exercise(
         report_by(leave_one_out, lambda x: x.min(axis=1).mean()),
     ),
     cases=lambda random: [
+        (np.array([[1.0, 2.0], [3.0, 1.0]]),),
         (np.array([[1.0, 2.0], [3.0, 1.0], [2.0, 2.0]]),),
         *[
             (np.round(random.normal(0, 1, shape) + random.normal(0, 1, shape[0])[:, None], 2),)
