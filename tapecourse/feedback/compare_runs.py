@@ -52,11 +52,12 @@ def lead_by(
     differences: Callable = paired,
     spread: Callable = lambda d, a, b: d.std(ddof=1) / np.sqrt(len(d)),
     lead: Callable = lambda d, a, b: d.mean(),
+    keep: Callable = lambda table: table,
 ) -> Callable:
     """Make an answer, right or with faults."""
 
     def answer(runs: pd.DataFrame) -> tuple:
-        table = runs.pivot(index="seed", columns="setting", values="loss")
+        table = keep(runs.pivot(index="seed", columns="setting", values="loss"))
         best, second = winner(table)
         a, b = table[best], table[second]
         d = differences(a, b)
@@ -171,6 +172,12 @@ exercise(
         "The lead is a difference of two means over different seeds, where a run was lost.",
         "Which seeds do both of them have?",
         lead_by(lead=lambda d, a, b: b.mean() - a.mean()),
+    ),
+    mistake(
+        "complete_seeds",
+        "A seed is left out as soon as any setting failed with it.",
+        "Which runs are needed to compare two settings?",
+        lead_by(keep=lambda table: table.dropna()),
     ),
     mistake(
         "in_rows",
