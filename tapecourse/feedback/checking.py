@@ -218,7 +218,8 @@ def observe(exercise: Exercise, function: Callable, case: tuple, like: Any) -> S
     except NotRight as wrong:
         return Seen({"": wrong.odd})
     except (Exception, SystemExit) as error:
-        told = f"`{exercise.answer}` raised {in_short(error)}\n{where(error)}"
+        cause = error.__cause__ if isinstance(error, SystemError) else None  # raised under `Watch`
+        told = f"`{exercise.answer}` raised {in_short(cause or error)}\n{where(error)}"
         return Seen({"": Odd("raises", told)}, error=told)
     changed = [
         name
