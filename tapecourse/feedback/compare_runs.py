@@ -22,7 +22,7 @@ class Runs(pd.DataFrame):
 
     def __repr__(self) -> str:
         if len(self) > 8:
-            failed = int(self["loss"].isna().sum())
+            failed = np.sum(np.isnan(self["loss"]))
             settings = self["setting"].nunique()
             return f"a table of {len(self)} runs of {settings} settings, of which {failed} failed"
         rows = zip(self["setting"], self["seed"], self["loss"])
@@ -102,7 +102,7 @@ def in_rows(a: pd.Series, b: pd.Series) -> pd.Series:
 def apart(a: pd.Series, b: pd.Series, ddof: int = 1) -> float:
     """Return the standard error of the difference of two means that share nothing."""
     a, b = a.dropna(), b.dropna()
-    return float(np.sqrt(a.var(ddof=ddof) / len(a) + b.var(ddof=ddof) / len(b)))
+    return np.hypot(*(np.std(each, ddof=ddof) / np.sqrt(len(each)) for each in (a, b)))
 
 
 def shared_runs(a: pd.Series, b: pd.Series) -> tuple:
