@@ -135,7 +135,7 @@ exercise(
     ],
     question="Write the mean over all examples as a sum over the parts. What stands before each?",
     probe=gather_gradients,
-    again=1,
+    again=0,
     inputs=("parts of the sizes", "the penalty's factor"),
     allowed=("loops_for_real_work",),
 )(accumulate)
@@ -381,7 +381,7 @@ exercise(
     ],
     question="Go through the attributes, one by one: who writes it, and who reads it later?",
     probe=kill_and_resume,
-    again=1,
+    again=0,
     tolerance=1e-7,
     inputs=("seed", "steps before the kill", "steps after it"),
 )(ResumableLoop)
@@ -808,7 +808,6 @@ exercise(
         "Each loss moves the variables of the other network.",
         "Which variables should the generator's loss move?",
         game(lambda own, other: other),
-        game(lambda own, other: other, swapped=True),
     ),
     mistake(
         "swapped",

@@ -452,10 +452,6 @@ def all_of_both(tape, losses, networks, optimizers):
         optimizers[i].apply(gradients[i], variables)
 
 
-def crossed(tape, losses, networks, optimizers):
-    each_its_own(tape, losses[::-1], networks, optimizers)
-
-
 def exchanged(tape, losses, networks, optimizers):
     each_its_own(tape, losses, networks, optimizers[::-1])
 
@@ -517,7 +513,6 @@ wrong("7.6", "later")(with_own_losses(later=True))
 wrong("7.6", "labels")(with_own_losses(drawn_label=0.0, real_label=0.0))
 wrong("7.6", "sum")(with_own_losses(half=1.0))
 wrong("7.6", "counterexample")(with_own_losses(drawn_label=0.0))
-wrong("7.6", "other")(gan_step(crossed))
 wrong("7.6", "no_return")(lambda generator, discriminator, optimizers: None)
 wrong("7.6", "count")(lambda generator, discriminator, optimizers: lambda noise, real: 0.5)
 
