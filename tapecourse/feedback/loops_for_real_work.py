@@ -259,7 +259,7 @@ def kill_and_resume(answer: Callable, seed: int, killed: int, more: int) -> dict
             "JSON writes numbers, texts, lists and dicts. How does one make these of it?",
         ) from None
     on = [loop.step() for _ in range(2)]
-    answer(seed + 50).state()  # pyright: ignore[reportAttributeAccessIssue]  # what a class kept
+    answer(seed + 50).state()  # whatever the class kept of the first is that of another now
     resumed = answer(seed + 100)
     resumed.restore(json.loads(text))
     losses = [resumed.step() for _ in range(more)]
@@ -439,7 +439,8 @@ def half_step(
     """Make an answer, right or with faults."""
 
     def make(model: Any, rate: float, limit: float) -> Callable:
-        inner = keras.optimizers.SGD(rate, global_clipnorm=limit if clip == "inside" else None)
+        clips: Any = {"inside": {"global_clipnorm": limit}, "each": {"clipnorm": limit}}
+        inner = keras.optimizers.SGD(rate, **clips.get(clip, {}))
         optimizer: Any = keras.optimizers.LossScaleOptimizer(inner)
         variables = model.trainable_variables
         optimizer.build(variables)
@@ -519,6 +520,12 @@ exercise(
         "The gradient isn't clipped.",
         "Which argument of the inner optimizer clips?",
         half_step(clip="none"),
+    ),
+    mistake(
+        "clip_each",
+        "The gradient of each variable is clipped by itself.",
+        "Which argument of the inner optimizer clips the whole?",
+        half_step(clip="each"),
     ),
     mistake(
         "data_only",
@@ -726,6 +733,7 @@ def game(
     later: bool = False,
     labels: tuple = (1.0, 0.0),
     half: bool = True,
+    order: int = 1,
 ) -> Callable:
     """Make an answer, right or with faults."""
 
@@ -759,7 +767,7 @@ def game(
                 pairs = [p for p in zip(gradients[i], lists[i]) if p[0] is not None]
                 if pairs:
                     given[i].apply(*map(list, zip(*pairs)))
-            return losses
+            return losses[::order]
 
         return step
 
@@ -826,6 +834,12 @@ exercise(
         "The labels of real and drawn are exchanged.",
         "What should the discriminator say of a real one?",
         game(labels=(0.0, 1.0)),
+    ),
+    mistake(
+        "exchanged",
+        "The updates are right; the two losses are returned in the other order.",
+        "Which of them comes first?",
+        game(order=-1),
     ),
     mistake(
         "sum",

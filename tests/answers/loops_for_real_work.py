@@ -251,11 +251,11 @@ class Reseeded(LittleLoop):
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def half_step(gradients_of, clips=True, compiled=False):
+def half_step(gradients_of, clips="global_clipnorm", compiled=False):
     """Make an answer of a function (model, optimizer, clip, images, labels) -> gradients, loss."""
 
     def make_half_step(model, rate, clip):
-        inner = keras.optimizers.SGD(rate, global_clipnorm=clip if clips else None)
+        inner = keras.optimizers.SGD(rate, **{clips: clip} if clips else {})
         optimizer = keras.optimizers.LossScaleOptimizer(inner)
         optimizer.build(model.trainable_variables)
 
@@ -318,7 +318,8 @@ wrong("7.4", "penalty_unscaled")(half_step(in_half(late_penalty=True)))
 wrong("7.4", "scaled_loss")(half_step(in_half(report="scaled")))
 wrong("7.4", "unscaled")(half_step(in_half(scale=False)))
 wrong("7.4", "no_penalty")(half_step(in_half(penalty=False)))
-wrong("7.4", "no_clip")(half_step(in_half(), clips=False))
+wrong("7.4", "no_clip")(half_step(in_half(), clips=""))
+wrong("7.4", "clip_each")(half_step(in_half(), clips="clipnorm"))
 wrong("7.4", "data_only")(half_step(in_half(report="data")))
 wrong("7.4", "no_step")(lambda model, rate, clip: 0.5)
 
@@ -511,6 +512,11 @@ wrong("7.6", "still_generator")(gan_step(all_of_both, tf.stop_gradient))  # as g
 wrong("7.6", "swapped")(gan_step(exchanged))
 wrong("7.6", "later")(with_own_losses(later=True))
 wrong("7.6", "labels")(with_own_losses(drawn_label=0.0, real_label=0.0))
+wrong("7.6", "exchanged")(
+    lambda generator, discriminator, optimizers: (
+        lambda *batch: gan_step(each_its_own)(generator, discriminator, optimizers)(*batch)[::-1]
+    )
+)
 wrong("7.6", "sum")(with_own_losses(half=1.0))
 wrong("7.6", "counterexample")(with_own_losses(drawn_label=0.0))
 wrong("7.6", "no_return")(lambda generator, discriminator, optimizers: None)
