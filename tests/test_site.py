@@ -39,8 +39,8 @@ CLEAR = """() => {
   }
 }"""
 # Elements of a kind have the same colours: those of the same name, classes and style, in elements
-# of the same kinds, in an odd or even row, scrolling or not. All pages share their style sheets. So
-# one element of each kind stays, where it first occurs; the browser remembers kinds between pages.
+# of the same kinds, in an odd or even row, scrolling or not. All pages share their style sheets.
+# So one of each kind stays, where it first occurs; the browser remembers kinds between pages.
 KINDS = """() => {
   document.querySelectorAll("svg > *").forEach(each => each.remove());
   const numbers = new Map(JSON.parse(localStorage.kinds || "[]")), kinds = new Map();

@@ -135,8 +135,8 @@ def train(weight: Any, loss_of: Callable, batches: list, rates: list) -> list:
     return losses
 
 
-def train_on(how: Callable) -> Callable:
-    """Make an answer that trains eagerly, with a loss and a rate that may be wrong."""
+def train_on(how: Callable, late: bool = False) -> Callable:
+    """Make an answer that trains eagerly, with a rate or losses that may be wrong."""
 
     def answer(weight: Any, loss_of: Callable, batches: list, rates: list) -> list:
         losses = []
@@ -144,7 +144,7 @@ def train_on(how: Callable) -> Callable:
             with tf.GradientTape() as tape:
                 loss = loss_of(weight, x, y)
             weight.assign_sub(how(rate, rates) * tape.gradient(loss, weight))
-            losses.append(loss)
+            losses.append(loss_of(weight, x, y) if late else loss)
         return losses
 
     return answer
@@ -206,6 +206,12 @@ exercise(
         seen=lambda found, right: weights_as(found, lambda rate, rates: rates[0]),
     ),
     mistake(
+        "late_loss",
+        "The losses that are returned were measured after the steps.",
+        "Which loss does the tape differentiate?",
+        seen=lambda found, right: weights_as(found, lambda rate, rates: rate, late=True),
+    ),
+    mistake(
         "eager",
         "The numbers are right, but no graph computes them: every step is eager.",
         "Where is tf.function?",
@@ -218,17 +224,17 @@ exercise(
     question="What is made once, what comes as an argument, and of which type is each argument?",
     probe=run_training,
     tolerance=1e-3,
-    again=1,
+    again=0,
     inputs=("the batch sizes", "rates", "the weight at the start"),
 )(train)
 
 
-def weights_as(found: list[Parts], how: Callable) -> bool:
+def weights_as(found: list[Parts], how: Callable, late: bool = False) -> bool:
     """Tell whether the losses and weights are those of an eager training."""
     return all(
         np.allclose(each[name], other[name], rtol=1e-3, atol=1e-5)
         for each, case in zip(found, TRAININGS)
-        for other in [run_training(train_on(how), *case)]
+        for other in [run_training(train_on(how, late), *case)]
         for name in list(other)[:2]
     )
 
@@ -624,7 +630,7 @@ exercise(
     cases=lambda random: [(13, 4), (int(random.integers(16, 20)), 6)],
     question="Go through the stages in their order: what is kept, what is drawn anew?",
     probe=feed,
-    again=1,
+    again=0,
     inputs=("the number of images", "batch_size"),
 )(make_pipeline)
 

@@ -135,7 +135,7 @@ exercise(
     ],
     question="Write the mean over all examples as a sum over the parts. What stands before each?",
     probe=gather_gradients,
-    again=1,
+    again=0,
     inputs=("parts of the sizes", "the penalty's factor"),
     allowed=("loops_for_real_work",),
 )(accumulate)
@@ -259,6 +259,7 @@ def kill_and_resume(answer: Callable, seed: int, killed: int, more: int) -> dict
             "JSON writes numbers, texts, lists and dicts. How does one make these of it?",
         ) from None
     on = [loop.step() for _ in range(2)]
+    answer(seed + 50).state()  # whatever the class kept of the first is that of another now
     resumed = answer(seed + 100)
     resumed.restore(json.loads(text))
     losses = [resumed.step() for _ in range(more)]
@@ -380,7 +381,7 @@ exercise(
     ],
     question="Go through the attributes, one by one: who writes it, and who reads it later?",
     probe=kill_and_resume,
-    again=1,
+    again=0,
     tolerance=1e-7,
     inputs=("seed", "steps before the kill", "steps after it"),
 )(ResumableLoop)
@@ -438,7 +439,8 @@ def half_step(
     """Make an answer, right or with faults."""
 
     def make(model: Any, rate: float, limit: float) -> Callable:
-        inner = keras.optimizers.SGD(rate, global_clipnorm=limit if clip == "inside" else None)
+        clips: Any = {"inside": {"global_clipnorm": limit}, "each": {"clipnorm": limit}}
+        inner = keras.optimizers.SGD(rate, **clips.get(clip, {}))
         optimizer: Any = keras.optimizers.LossScaleOptimizer(inner)
         variables = model.trainable_variables
         optimizer.build(variables)
@@ -518,6 +520,12 @@ exercise(
         "The gradient isn't clipped.",
         "Which argument of the inner optimizer clips?",
         half_step(clip="none"),
+    ),
+    mistake(
+        "clip_each",
+        "The gradient of each variable is clipped by itself.",
+        "Which argument of the inner optimizer clips the whole?",
+        half_step(clip="each"),
     ),
     mistake(
         "data_only",
@@ -725,6 +733,7 @@ def game(
     later: bool = False,
     labels: tuple = (1.0, 0.0),
     half: bool = True,
+    order: int = 1,
 ) -> Callable:
     """Make an answer, right or with faults."""
 
@@ -758,7 +767,7 @@ def game(
                 pairs = [p for p in zip(gradients[i], lists[i]) if p[0] is not None]
                 if pairs:
                     given[i].apply(*map(list, zip(*pairs)))
-            return losses
+            return losses[::order]
 
         return step
 
@@ -807,7 +816,6 @@ exercise(
         "Each loss moves the variables of the other network.",
         "Which variables should the generator's loss move?",
         game(lambda own, other: other),
-        game(lambda own, other: other, swapped=True),
     ),
     mistake(
         "swapped",
@@ -826,6 +834,12 @@ exercise(
         "The labels of real and drawn are exchanged.",
         "What should the discriminator say of a real one?",
         game(labels=(0.0, 1.0)),
+    ),
+    mistake(
+        "exchanged",
+        "The updates are right; the two losses are returned in the other order.",
+        "Which of them comes first?",
+        game(order=-1),
     ),
     mistake(
         "sum",
@@ -848,7 +862,7 @@ exercise(
 
 def causes() -> dict:
     """Return the cause behind each message."""
-    return {1: "c", 2: "f", 3: "a", 4: "e", 5: "b", 6: "d"}
+    return {1: "e", 2: "b", 3: "d", 4: "a", 5: "f", 6: "c"}
 
 
 def not_right(found: list, right: list) -> list[str]:
@@ -864,7 +878,7 @@ exercise(
         "optimizers",
         "The two messages about an optimizer's variables are exchanged.",
         "Which optimizer has got no gradient, and which has never seen this variable?",
-        lambda: causes() | {2: "a", 3: "f"},
+        lambda: causes() | {2: "d", 3: "b"},
     ),
     mistake(
         "several",

@@ -164,6 +164,18 @@ def another_loss(weight, loss_of, batches, rates):
     return [step(x, y, tf.constant(rate)) for (x, y), rate in zip(batches, rates)]
 
 
+@wrong("6.2", "late_loss")
+def losses_after_the_steps(weight, loss_of, batches, rates):
+    @tf.function(reduce_retracing=True)
+    def step(x, y, rate):
+        with tf.GradientTape() as tape:
+            loss = loss_of(weight, x, y)
+        weight.assign_sub(rate * tape.gradient(loss, weight))
+        return loss_of(weight, x, y)
+
+    return [step(x, y, tf.constant(rate)) for (x, y), rate in zip(batches, rates)]
+
+
 @wrong("6.2", "no_return")
 def trains_only(weight, loss_of, batches, rates):
     with_a_signature(weight, loss_of, batches, rates)
