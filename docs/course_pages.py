@@ -162,7 +162,7 @@ def definition(term: Term) -> tuple[str, str]:
         if cell.cell_type != "markdown":
             continue
         for paragraph, before, after in paragraphs(cell.source):
-            if paragraph.startswith("#"):
+            if paragraph.startswith("##"):
                 heading = plain(paragraph.lstrip("# ").splitlines()[0])
             if term.found_in(paragraph):
                 address = f"{chapter.address}#{term.anchor}"
@@ -179,9 +179,8 @@ def paragraphs(source: str) -> Iterator[tuple[str, str, str]]:
 
 def sentence_with(term: Term, paragraph: str, before: str, after: str) -> str:
     """Return the sentence that has the phrase, and the formula that it leads to."""
-    sentences = re.split(
-        r"(?<=[.?!])\s+(?=[A-Z*$`(])", MARKS.sub(lambda mark: mark[1] or "", paragraph)
-    )
+    text = MARKS.sub(lambda mark: mark[1] or "", paragraph)
+    sentences = re.split(r"(?:(?<=[.?!])|(?<=[.?!][\")]))\s+(?=[A-Z*$`(])", text)
     number = next((i for i, each in enumerate(sentences) if term.found_in(each)), 0)
     last = number == len(sentences) - 1
     formula = "\n\n" + after if last and after.startswith("$$") else ""

@@ -36,6 +36,9 @@ THEORY = [
     ("10_beyond_training", "seed", [-1, 2**32, 0.0]),
     ("07_loops_for_real_work", "gan_epochs", [0, 1001, "20"]),
     ("07_loops_for_real_work", "seed", [-1, 2**32, None]),
+    ("08_scale_out", "batch_size", [15, 161, 64.0]),
+    ("08_scale_out", "learning_rate", [0, 1.1, NAN]),
+    ("08_scale_out", "seed", [-1, 2**32, "0"]),
     ("A_original_notebook", "seed", [-1, 2**32, None]),
 ]
 

@@ -7,11 +7,12 @@ import statistics
 import sys
 from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
 import numpy as np
 import pytest
 from answers import RIGHT, WRONG
+from answers import build_your_own_tape as workshop
 
 import keras
 import tensorflow as tf
@@ -176,6 +177,33 @@ def test_a_hint_more_each_time(monkeypatch):
     monkeypatch.setattr(core, "told", {})
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     assert len(core.check("5.1").lines) == 3
+
+
+def test_earlier_steps_that_are_not_solved_are_stood_in_for(monkeypatch):
+    names = {"np": np}
+    names["lift"] = rebound(workshop.lift, names)
+
+    def checked(number, **written):  # as in a notebook: functions find each other in its names
+        names.update({name: rebound(answer, names) for name, answer in written.items()})
+        monkeypatch.setattr(core, "get_ipython", lambda: SimpleNamespace(user_ns=names))
+        before = dict(names)
+        outcome = core.check(number)
+        assert names == before
+        return outcome.state, "\n".join(outcome.lines)
+
+    state, said = checked("W.2", add=workshop.add, multiply=workshop.multiply)
+    assert state == "solved" and "W.1 is not solved yet: here the course's own code" in said
+    assert checked("W.2", Node=stub)[0] == "solved"
+    assert checked("W.2", Node=workshop.Node) == ("solved", "✓ Solved: 2 points.")
+    assert checked("W.2", Node=workshop.ForgetsEdges)[1].endswith("own code stood in.")
+    state, said = checked("W.2", multiply=workshop.late)
+    assert state == "wrong" and "The pull-back looks up a value when it is called" in said
+    assert "W.1" not in checked("W.2", multiply=stub)[1]
+
+
+def rebound(answer, names):
+    """Let a function find its names in these."""
+    return FunctionType(answer.__code__, names) if isinstance(answer, FunctionType) else answer
 
 
 def test_a_matrix_is_drawn_beside_the_right_one():

@@ -44,6 +44,7 @@ def test_what_is_stale_or_missing_is_named_and_nothing_else_is(course, monkeypat
         ("gradients", "04_gradient_tape.ipynb #explain-gradients"),
         ("training", "05_training_loop.ipynb #trainer"),
         ("loops_for_real_work", "07_loops_for_real_work.ipynb #train-resumably"),
+        ("scale_out", "08_scale_out.ipynb #make-step"),
         ("original", "A_original_notebook.ipynb #network"),
     ],
 )

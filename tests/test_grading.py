@@ -42,7 +42,7 @@ def table(out):
 
 
 def exercises_in(chapter):
-    return exercises_of(str(int(chapter[:2])))
+    return exercises_of(chapter.split("_")[0].lstrip("0"))
 
 
 def by_id(notebook):

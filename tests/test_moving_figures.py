@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+from answers import build_your_own_tape as engine
 
 from tapecourse.graph import Node, forward_sweep, reverse_sweep, worked_example
 from tapecourse.support import graph_steps, moving_curves, moving_figures
@@ -169,6 +170,20 @@ def test_a_record_that_cannot_be_drawn_is_refused():
             y = y * x
     with pytest.raises(GraphError, match="recorded 16 operations; a figure has room for 15"):
         graph_steps.show_record(tape, y)
+
+
+def test_nodes_are_walked_by_their_engines_own_gradient(shown):
+    a, b = engine.Node([2.0, 3.0]), engine.Node(0.5)
+    y = engine.multiply(a, b)
+    result = engine.add(y, engine.multiply(y, b))  # in this order a walk level by level errs
+    graph_steps.show_nodes(result, engine.gradient, a=a, b=b, y=y)
+    adjoints = texts_at(shown[0], 99, "adjoint")
+    for name, bar in zip("ab", engine.gradient(result, [a, b])):
+        assert adjoints[name] == f"adjoint {show_value(bar)}"
+    half_way = texts_at(shown[0], 5, "adjoint")  # back through the sum only
+    assert half_way["y"] == "adjoint [1, 1]" and "a" not in half_way
+    with pytest.raises(GraphError, match="no operation made the result"):
+        graph_steps.show_nodes(a, engine.gradient)
 
 
 # --- a path that is cut

@@ -127,6 +127,11 @@ class Exercise:
         What the elements of a case are called; by default as the parameters of `right`.
     parts : tuple of str
         What the values of a right answer that is a tuple are called.
+    also : tuple of functions
+        The right answers that stand in the same cell, under the names that learners give them.
+    builds_on : tuple of str
+        The numbers of the exercises whose answers this one may call; where one isn't solved, the
+        right answer stands in for it.
     """
 
     number: str
@@ -145,6 +150,8 @@ class Exercise:
     again: int = 2
     inputs: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    also: tuple[Callable, ...] = ()
+    builds_on: tuple[str, ...] = ()
 
     @property
     def answer(self) -> str:
@@ -690,7 +697,10 @@ def is_own(filename: str) -> bool:
 
 
 def is_stub(answer: Any) -> bool:
-    """Tell whether an answer is what learners get: only `raise NotImplementedError`."""
+    """Tell whether an answer is what learners get: only `raise NotImplementedError`.
+
+    What a class makes of its arguments may be given, so `__init__` counts only if it is alone.
+    """
 
     def untouched(function: Any) -> bool:
         code = getattr(function, "__code__", None)
@@ -698,10 +708,9 @@ def is_stub(answer: Any) -> bool:
 
     if not isinstance(answer, type):
         return untouched(answer)
-    methods = [
-        each for name, each in vars(answer).items() if name != "__init__" and callable(each)
-    ]
-    return bool(methods) and all(map(untouched, methods))
+    methods = {name: each for name, each in vars(answer).items() if callable(each)}
+    given = methods.pop("__init__", None)
+    return all(map(untouched, methods.values() or [given]))
 
 
 def stub() -> None:

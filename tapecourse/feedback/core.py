@@ -9,7 +9,8 @@ import html
 import importlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +53,7 @@ MODULES = {
     "3": "build_a_tape",
     "4": "gradient_tape",
     "5": "training_loop",
+    "W": "build_your_own_tape",
 }
 
 RECORDS = "application/vnd.tapecourse+json"  # what `tapecourse grade` reads of an output
@@ -80,6 +82,7 @@ class Outcome:
     misconception: str = ""
     picture: str = ""
     shown: int = 1
+    note: str = ""  # what else to say, below the hints
 
     @property
     def points(self) -> int:
@@ -90,6 +93,7 @@ class Outcome:
     def lines(self) -> tuple[str, ...]:
         """The hints that are told, cut into lines that fit below a cell."""
         told = [line for hint in self.hints[: self.shown] for line in hint.splitlines()]
+        told += [self.note] if self.note else []
         return tuple(map(shorten, told))
 
     def __repr__(self) -> str:
@@ -137,7 +141,7 @@ def exercise(
 
 
 def exercises_of(chapter: str) -> list[Exercise]:
-    """Return the exercises of a chapter, "1" to "5", in their order.
+    """Return the exercises of a chapter, such as "1", or of the workshop, "W", in their order.
 
     Raises
     ------
@@ -168,13 +172,37 @@ def check(number: str) -> Outcome:
     known = {each.number: each for each in exercises_of(number.split(".")[0])}
     if number not in known:
         raise InputError("number", number, f"one of {', '.join(known)} is needed.")
-    outcome = check_answer(known[number], shell.user_ns.get(known[number].answer))
+    with standing_in(known[number], shell.user_ns) as note:
+        outcome = check_answer(known[number], shell.user_ns.get(known[number].answer))
+    outcome = replace(outcome, note="" if outcome.state == "untried" else note)
     if outcome.state == "wrong":
         key = number, outcome.hints[0]
         told[key] = told.get(key, 0) + 1
         outcome = replace(outcome, shown=3 if is_grading() else min(told[key], len(outcome.hints)))
     latest[number] = outcome
     return outcome
+
+
+@contextmanager
+def standing_in(exercise: Exercise, names: dict[str, Any]) -> Iterator[str]:
+    """Put the right answers in place of those that this one builds on and that aren't solved."""
+    before, unsolved = {}, []
+    try:
+        for number in exercise.builds_on:
+            earlier = exercises[number]
+            if check_answer(earlier, names.get(earlier.answer)).state != "solved":
+                unsolved.append(number)
+                for each in (*earlier.also, earlier.right):
+                    before[each.__name__] = names.get(each.__name__)
+                    names[each.__name__] = each
+        told = " and ".join(filter(None, [", ".join(unsolved[:-1]), *unsolved[-1:]]))
+        lacking = f"{told} {'are' if len(unsolved) > 1 else 'is'} not solved yet"
+        yield f"{lacking}: here the course's own code stood in." if unsolved else ""
+    finally:
+        for name, own in before.items():
+            names[name] = own
+            if own is None:
+                del names[name]
 
 
 def check_answer(exercise: Exercise, answer: Any) -> Outcome:

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from tapecourse.support.moving_figures import (
     slider,
 )
 
-__all__ = ["graph_chart", "show_cuts", "show_record", "show_sweeps", "steps_of"]
+__all__ = ["graph_chart", "show_cuts", "show_nodes", "show_record", "show_sweeps", "steps_of"]
 
 MOST_OPERATIONS = 15
 INCH = 76  # pixels; letters of 12 pixels then fit where those of draw_graph do
@@ -420,6 +420,68 @@ def record_nodes(
         value = np.asarray(read.get(id(tensor), tensor))  # of a variable the one that was used
         nodes.append(RecordedNode(name, operation, parents, value, adjoints.get(name)))
     return nodes
+
+
+def show_nodes(result: Any, gradient: Callable, title: str = "", **names: Any) -> None:
+    """Show the record that an engine of nodes keeps, and its way back, as `show_record` does.
+
+    Parameters
+    ----------
+    result : node
+        Where the way back starts. A node has `value`, `operation`, and `edges`, pairs of a parent
+        and its pull-back.
+    gradient : callable
+        Takes a result and a list of nodes, and returns the derivative by each. It makes all
+        adjoints: each step back asks for those of a record in which only so many nodes have edges.
+    title : str
+    names
+        What the nodes are called, such as w=w; others are numbered.
+
+    Raises
+    ------
+    GraphError
+        The result has no edges, or too many operations lead to it.
+    """
+    order: list[Any] = []
+    left = [(result, False)]
+    while left:
+        node, done = left.pop()
+        if done and all(node is not other for other in order):
+            order.append(node)
+        elif not done:
+            left += [(node, True), *((parent, False) for parent, _ in node.edges)]
+    operations = [node for node in order if node.edges]
+    if not operations:
+        raise GraphError("no operation made the result: its node has no edges.")
+    numbers = {True: itertools.count(1), False: itertools.count(1)}
+    called = {id(node): name for name, node in names.items()}
+    for node in order:
+        made = bool(node.edges)
+        called.setdefault(id(node), f"{'v' if made else 'c'}{next(numbers[made])}")
+    sweep = []
+    for walked in range(len(operations) + 1):
+        behind = operations[len(operations) - walked :]
+        copies: dict[int, Any] = {}
+        for node in order:
+            copies[id(node)] = copy.copy(node)
+            edges = node.edges if any(node is other for other in behind) else ()
+            copies[id(node)].edges = tuple((copies[id(parent)], back) for parent, back in edges)
+        reached = {id(result)}
+        for node in reversed(behind):
+            reached |= {id(parent) for parent, _ in node.edges if id(node) in reached}
+        found = gradient(copies[id(result)], list(copies.values()))
+        nodes = [
+            RecordedNode(
+                called[id(node)],
+                SYMBOLS.get(node.operation) or str(node.operation),
+                tuple(called[id(parent)] for parent, _ in node.edges),
+                np.asarray(node.value),
+                np.asarray(adjoint) if id(node) in reached else None,
+            )
+            for node, adjoint in zip(order, found)
+        ]
+        sweep.append(nodes)
+    show_sweeps(sweep, title or "What the nodes recorded, and the way back through it")
 
 
 # --- chapter 04: which path is cut

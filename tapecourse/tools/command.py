@@ -1,4 +1,4 @@
-"""The command line: ``tapecourse run | sweep | grade | export``.
+"""The command line: ``tapecourse run | sweep | launch | grade | export``.
 
 The exit status is 0 if all is well, 1 if something ran and failed, 2 if what was given is wrong.
 """
@@ -85,6 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_run(commands)
     add_sweep(commands)
+    add_launch(commands)
     add_grade(commands)
     add_export(commands)
     return parser
@@ -205,6 +206,49 @@ def do_sweep(options: argparse.Namespace) -> bool:
         threads=options.threads,
         timeout=options.timeout,
         repeat=options.repeat,
+    )
+
+
+def add_launch(commands: argparse._SubParsersAction) -> None:
+    """Describe ``tapecourse launch``."""
+    command = add_command(
+        commands,
+        "launch",
+        "run a training loop in several processes, on one machine or on many (chapter 08)",
+        "tapecourse launch --processes 2 tapecourse.scale_out --epochs 3 --out runs/two",
+    )
+    command.add_argument(
+        "--processes",
+        type=positive(int),
+        default=1,
+        metavar="N",
+        help="workers on this machine; leave it out where TF_CONFIG or Slurm says who takes part",
+    )
+    command.add_argument(
+        "--threads", type=positive(int), default=1, metavar="N", help="of TensorFlow, in each"
+    )
+    command.add_argument(
+        "--patience",
+        type=positive(float),
+        default=120,
+        metavar="SECONDS",
+        help="end a run in which no worker has said anything for so long, by default 120",
+    )
+    command.add_argument("module", help="each worker calls its main(arguments)")
+    command.add_argument("arguments", nargs=argparse.REMAINDER, help="the words for the module")
+    command.set_defaults(do=do_launch)
+
+
+def do_launch(options: argparse.Namespace) -> bool:
+    """Run workers, and print what they say."""
+    from tapecourse.tools.launch import launch
+
+    return launch(
+        options.module,
+        options.arguments,
+        processes=options.processes,
+        threads=options.threads,
+        patience=options.patience,
     )
 
 

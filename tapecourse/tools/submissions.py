@@ -23,7 +23,7 @@ from tapecourse.support.errors import InputError
 
 __all__ = ["Submission", "assignment_of", "find_submissions", "learner_of", "readable"]
 
-CELL_NAME = re.compile(r'"(?:grade_)?id"\s*:\s*"(?:answer|check|task)-(\d+)-\d+')
+CELL_NAME = re.compile(r'"(?:grade_)?id"\s*:\s*"(?:answer|check|task)-(\d+|[A-Z])-\d+')
 MOODLE = re.compile(r"_assignsubmission_.*")
 CANVAS = re.compile(r"([^_]+)_(?:LATE_)?(\d{3,})_\d{3,}_")  # name, learner's and file's numbers
 COPY = r"(?:-\d{1,2}(?!\d)| ?\(\d{1,2}\))?"  # what Canvas and browsers append to a second file
@@ -121,13 +121,14 @@ def learner_of(file: Path, assignments: list[str]) -> str:
 
 def assignment_of(text: str, file: Path, assignments: list[str]) -> str:
     """Return the assignment of a notebook's text and path, or "" where both say nothing."""
-    chapters = {str(int(name[:2])): name for name in assignments}
+    chapters = {name.split("_")[0].lstrip("0"): name for name in assignments}
     said = Counter(found for found in CELL_NAME.findall(text) if found in chapters)
     most = [chapter for chapter, count in said.items() if count == max(said.values())]
     if len(most) == 1:
         return chapters[most[0]]
-    named = re.findall("|".join(map(re.escape, assignments)), file.as_posix(), flags=re.I)
-    return named[-1].lower() if named else ""
+    names = {name.lower(): name for name in assignments}
+    named = re.findall("|".join(map(re.escape, names)), file.as_posix().lower())
+    return names[named[-1]] if named else ""
 
 
 def readable(text: str) -> str:
@@ -153,7 +154,8 @@ def one_each(read: list[Submission]) -> list[Submission]:
 def without_notebook(folder: Path, known: set[str], assignments: list[str]) -> list[Submission]:
     """Return a submission that can't be graded for each learner's folder without a notebook."""
     top = [path for path in folder.iterdir() if path.is_dir()]
-    inside = [path for path in top if path.name.lower() in assignments]
+    names = {name.lower() for name in assignments}
+    inside = [path for path in top if path.name.lower() in names]
     below = [path for place in inside for path in place.iterdir() if path.is_dir()]
     missing = {}
     for path in sorted({*top, *below} - {*inside}):
