@@ -6,10 +6,10 @@ the learner's cells, puts the cases of the check to the answer, and writes down 
 the other, where no learner's code runs, compares that with what is right. The cases are drawn
 from another seed than in the notebook.
 
-On stdin is a JSON object: `seed`; `seconds`, the limit for a cell; and `trials`, for the number of
-each exercise lists of cells. An answer is right if it is after one of these lists has been run;
-its own cell is the last one. On stdout is a line for each exercise: its number, and the key of
-what is wrong, or "".
+On stdin is a JSON object: `seed`; `seconds`, the limit for a cell; and `answers`, each the number
+of an exercise and lists of cells. An answer is right if it is after one of these lists has been
+run; its own cell is the last one. On stdout is a line for each answer: the key of what is wrong, or
+"", in JSON.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any, NoReturn
@@ -33,7 +33,7 @@ from traitlets.config import Config
 import tapecourse
 from tapecourse.feedback import checking
 from tapecourse.feedback.checking import Exercise, Look, Odd, Parts, Seen, is_stub
-from tapecourse.feedback.core import exercises_of
+from tapecourse.feedback.core import exercises_of, standing_in
 
 __all__ = ["main"]
 
@@ -46,13 +46,13 @@ def main() -> None:
     request = json.load(sys.stdin)
     checking.SEED = request["seed"]
     keep_out()
-    for number, trials in request["trials"].items():
+    for number, trials in request["answers"]:
         [exercise] = [each for each in exercises_of(number.split(".")[0]) if each.number == number]
         problem = "no_result"
         for cells in trials:
             if problem:
                 problem = judge_again(exercise, cells, request["seconds"])
-        print(json.dumps([number, problem]), flush=True)
+        print(json.dumps(problem), flush=True)
 
 
 def keep_out() -> None:
@@ -74,17 +74,23 @@ def judge_again(exercise: Exercise, cells: list[str], seconds: float) -> str:
                 if seen:
                     break
         if seen:
-            judged = messages(lambda send: send(of=verdict(exercise, seen)), 10 * seconds)
-            return str(next(judged, {}).get("of", "no_result"))
+            return judge_what(exercise, seen, 10 * seconds)
         if last in left_out or last not in range(len(cells) - 1):
             return "no_result"
         left_out.add(last)
 
 
+def judge_what(exercise: Exercise, seen: object, seconds: float) -> str:
+    """Judge what was seen, in a process of its own: TensorFlow, once at work, can't be forked."""
+    told = messages(lambda send: send(of=verdict(exercise, seen)), seconds)
+    with contextlib.closing(told):
+        return str(next(told, {}).get("of", "no_result"))
+
+
 # --- a process of its own
 
 
-def messages(do: Callable, seconds: float) -> Iterator[dict[str, Any]]:
+def messages(do: Callable, seconds: float) -> Generator[dict[str, Any], None, None]:
     """Call a function in a forked process; go through what it sends, while it goes on sending."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -158,10 +164,11 @@ def look(exercise: Exercise, cells: list[str], left_out: set[int], send: Callabl
             shell.run_cell(cell)
     answer = shell.user_ns.get(exercise.answer)
     if answer is None or is_stub(answer) or not callable(answer):
-        send(look={"untried": True})
+        send(look={"missing": True})
         return
-    seen = checking.look_at(exercise, answer)
-    again = [] if seen.borrowed else [as_json(parts) for parts in seen.again()]
+    with standing_in(exercise, shell.user_ns):
+        seen = checking.look_at(exercise, answer)
+        again = [] if seen.borrowed else [as_json(parts) for parts in seen.again()]
     every = [[as_json(each.parts), each.error, each.changed] for each in seen.seen]
     send(look={"seen": every, "again": again, "borrowed": seen.borrowed})
 
@@ -170,7 +177,7 @@ def hide_the_checks() -> None:
     """Make it hard to import the checks, and with them the right answers."""
     for name in [name for name in sys.modules if name.startswith(HIDDEN)]:
         del sys.modules[name]
-    del tapecourse.feedback
+    delattr(tapecourse, "feedback")
     sys.meta_path.insert(0, NoChecks())
 
 
@@ -189,8 +196,8 @@ class NoChecks(MetaPathFinder):
 def verdict(exercise: Exercise, sent: Any) -> str:
     """Return the key of what is wrong, or "" if the answer is right."""
     try:
-        if sent.get("untried"):
-            return "untried"
+        if sent.get("missing"):
+            return "no_answer"
         again = [from_json(parts) for parts in sent["again"]]
         seen = [Seen(from_json(parts), *map(str, told)) for parts, *told in sent["seen"]]
         finding = checking.verdict(exercise, Look(seen, lambda: again, str(sent["borrowed"])))

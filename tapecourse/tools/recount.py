@@ -13,18 +13,19 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tapecourse.tools.isolation import wall, why_not_isolated
+from tapecourse.tools.isolation import PACKAGE, wall, why_not_isolated
 
-__all__ = ["SECONDS", "recount", "trials_of"]
+__all__ = ["SECONDS", "judge", "recount", "trials_of"]
 
+Answer = tuple[str, list[list[str]]]  # the number of its exercise, and cells for each trial
 SECONDS = 60  # for a cell, as in the notebook; the slowest solution takes about ten
-RECOUNT = "tapecourse.feedback.recount"
+RECOUNT = "feedback.recount"  # of the course; it is run, and never imported here
 
 
 def recount(
     released: Path, submitted: Path, numbers: list[str], seed: int, seconds: float = SECONDS
 ) -> dict[str, str]:
-    """Judge some answers again; return the key of what is wrong for each that isn't solved.
+    """Judge some answers again; say of each that isn't right what it is, by a key.
 
     Where processes can't be forked safely, on other systems than Linux, nothing is judged.
 
@@ -37,23 +38,29 @@ def recount(
     """
     if sys.platform != "linux":
         return {}
-    trials = {number: trials_of(released, submitted, number) for number in numbers}
-    found: dict[str, str] = {}
-    while left := {number: each for number, each in trials.items() if number not in found}:
-        told = run({"seed": seed, "seconds": seconds, "trials": left}, seconds * 3 * len(left))
-        found |= {number: key for number, key in told if number in left}
-        first = next(iter(left))  # if it isn't judged, it ended the process that judges
-        found.setdefault(first, "no_result")
-    return {number: key for number, key in found.items() if key}
+    answers = [(number, trials_of(released, submitted, number)) for number in numbers]
+    keys = judge(answers, seed, seconds)
+    return {number: f"judged again: {key}" for number, key in zip(numbers, keys) if key}
 
 
-def run(request: dict, seconds: float) -> list[list[str]]:
+def judge(answers: list[Answer], seed: int, seconds: float = SECONDS) -> list[str]:
+    """Return of each answer the key of what is wrong, or ""; "no_result" where there is none."""
+    keys: list[str] = []
+    while len(keys) < len(answers):
+        rest = answers[len(keys) :]
+        keys += run({"seed": seed, "seconds": seconds, "answers": rest}, seconds * 3 * len(rest))
+        if len(keys) < len(answers):
+            keys.append("no_result")  # this one ended the process that judges
+    return keys
+
+
+def run(request: dict, seconds: float) -> list[str]:
     """Run the process; return the lines that it wrote, also where it ended before its time."""
     with tempfile.TemporaryDirectory() as folder:
         before = [] if why_not_isolated() else wall(folder)
         settings = {"MPLBACKEND": "agg", "TF_CPP_MIN_LOG_LEVEL": "3"}
         process = subprocess.Popen(
-            [*before, sys.executable, "-m", RECOUNT],
+            [*before, sys.executable, "-m", f"{PACKAGE.name}.{RECOUNT}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | settings,
@@ -65,7 +72,7 @@ def run(request: dict, seconds: float) -> list[list[str]]:
         except subprocess.TimeoutExpired:
             process.kill()
             told, _ = process.communicate()
-    return [json.loads(line) for line in told.splitlines()]
+    return [str(json.loads(line)) for line in told.splitlines()]
 
 
 def trials_of(released: Path, submitted: Path, number: str) -> list[list[str]]:
