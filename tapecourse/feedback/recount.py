@@ -8,8 +8,8 @@ from another seed than in the notebook.
 
 On stdin is a JSON object: `seed`; `seconds`, the limit for a cell; and `answers`, each the number
 of an exercise and lists of cells. An answer is right if it is after one of these lists has been
-run; its own cell is the last one. On stdout is a line for each answer: the key of what is wrong, or
-"", in JSON.
+run; its own cell is the last one. On stdout is a line for each answer: the key of what is wrong,
+or "", in JSON.
 """
 
 import contextlib
