@@ -37,6 +37,7 @@ from tapecourse.tools.flags import flags_of
 from tapecourse.tools.isolation import why_not_isolated
 from tapecourse.tools.nbgrader_engine import grade_notebook, release
 from tapecourse.tools.execute import stderr_into
+from tapecourse.tools.recount import can_recount
 from tapecourse.tools.submissions import Submission, find_submissions, readable
 from tapecourse.tools.attempt import first_line
 
@@ -291,6 +292,8 @@ def grade(submissions: str, out: str) -> bool:
         if to_do and (reason := why_not_isolated()):
             print(f"Submissions run without isolation: {reason}.")
             print("Their code can read and change whatever you can, the grades included.")
+        if to_do and not can_recount():
+            print("Points are counted once: to judge answers again, Linux is needed.")
         try:
             if to_do:
                 grade_all(source, folder, grading, to_do)

@@ -15,11 +15,16 @@ from nbformat import NotebookNode
 
 from tapecourse.tools.isolation import PACKAGE, wall, why_not_isolated
 
-__all__ = ["SECONDS", "judge", "recount", "trials_of"]
+__all__ = ["SECONDS", "can_recount", "judge", "recount", "trials_of"]
 
 Answer = tuple[str, list[list[str]]]  # the number of its exercise, and cells for each trial
 SECONDS = 60  # for a cell, as in the notebook; the slowest solution takes about ten
 RECOUNT = "feedback.recount"  # of the course; it is run, and never imported here
+
+
+def can_recount() -> bool:
+    """Tell whether processes can be forked safely, as the judge does, on this system."""
+    return sys.platform == "linux"
 
 
 def recount(
@@ -27,7 +32,7 @@ def recount(
 ) -> dict[str, str]:
     """Judge some answers again; say of each that isn't right what it is, by a key.
 
-    Where processes can't be forked safely, on other systems than Linux, nothing is judged.
+    Where that can't be done (`can_recount`), nothing is judged.
 
     Parameters
     ----------
@@ -36,7 +41,7 @@ def recount(
     numbers : list of str
         Of the exercises.
     """
-    if sys.platform != "linux":
+    if not can_recount():
         return {}
     answers = [(number, trials_of(released, submitted, number)) for number in numbers]
     keys = judge(answers, seed, seconds)
