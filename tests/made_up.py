@@ -4,16 +4,17 @@ import ast
 import copy
 import inspect
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from random import Random
 
 import nbformat
 from answers import with_odds
-from conftest import ROOT
 
-ANSWERS = Path(__file__).parent / "answers"
+ROOT = Path(__file__).parents[1]
+ANSWERS = ROOT / "tests" / "answers"
 
 
 def stored_answers(path: Path) -> dict[str, list[tuple[str, str]]]:
@@ -125,19 +126,163 @@ def answer(notebook: nbformat.NotebookNode, number: str, text: str) -> nbformat.
     return notebook
 
 
-def a_learner(
-    chapter: str, answers: dict[str, list[tuple[str, str]]], random: Random
-) -> tuple[nbformat.NotebookNode, dict[str, str]]:
-    """Make up a notebook; return it with what must be found, by exercise: "" where it's solved."""
-    notebook, found = released(chapter), {}
-    for number, known in answers.items():
-        kinds = {
-            bool(key): [each for each in known if bool(each[1]) is bool(key)] for _, key in known
-        }
-        text, key = random.choice(kinds[random.choice(list(kinds))])
-        found[number] = key
-        if random.random() < 0.15:
-            found[number] = "untried"
-            continue
-        notebook = answer(notebook, number, text)
-    return notebook, found
+Expected = dict[str, str]  # by exercise: a finding's key, "untried", or "" if it is solved
+
+
+def a_learner(chapter: str, random: Random) -> tuple[nbformat.NotebookNode, Expected]:
+    """Make up a notebook of right, wrong and missing answers; say what must be found of each."""
+    notebook, expected = released(chapter), {}
+    for number, known in answers_of(chapter).items():
+        expected[number] = "untried"
+        if random.random() < 0.85:
+            right = random.random() < 0.5
+            some = [each for each in known if bool(each[1]) is not right] or known
+            text, expected[number] = random.choice(some)
+            notebook = answer(notebook, number, text)
+    for cell in notebook.cells:
+        if cell.id.startswith("check"):
+            expected.setdefault(number_in(cell), "untried")
+    return notebook, expected
+
+
+@cache
+def answers_of(chapter: str) -> dict[str, list[tuple[str, str]]]:
+    return stored_answers(ANSWERS / f"{chapter.partition('_')[2]}.py")
+
+
+def number_in(cell: nbformat.NotebookNode) -> str:
+    return cell.id.partition("-")[2].replace("-", ".")
+
+
+def scratch(*sources: str) -> Callable:
+    """Make a kind of submission with more cells in its middle."""
+
+    def change(notebook: nbformat.NotebookNode, expected: Expected) -> None:
+        middle = len(notebook.cells) // 2
+        notebook.cells[middle:middle] = map(nbformat.v4.new_code_cell, sources)
+
+    return change
+
+
+def last_answer(source: str, key: str) -> Callable:
+    """Make a kind of submission with this as its last answer, and what must be found of it."""
+
+    def change(notebook: nbformat.NotebookNode, expected: Expected) -> None:
+        cell = [each for each in notebook.cells if each.id.startswith("answer")][-1]
+        name = re.search(
+            r"^(?:def|class) (\w+)", cell_of(released_as(notebook), cell.id).source, re.M
+        )
+        cell.source = source.replace("NAME", name[1])
+        expected[number_in(cell)] = key
+
+    return change
+
+
+def rewritten(notebook: nbformat.NotebookNode, expected: Expected) -> None:
+    """Rewrite the checks, their points, and what they seem to have put out."""
+    result = nbformat.v4.new_output("execute_result", {"text/plain": "3"})
+    for cell in notebook.cells:
+        if cell.id.startswith("check"):
+            cell.source, cell.outputs = "3", [result]
+            cell.metadata.nbgrader.points = 100
+    scratch("check = lambda number: 3")(notebook, expected)
+
+
+def deleted(notebook: nbformat.NotebookNode, expected: Expected) -> None:
+    """Delete the setup, a check, and an answer."""
+    answers = [each for each in notebook.cells if each.id.startswith("answer")]
+    gone = "setup", answers[0].id.replace("answer", "check"), answers[1].id
+    expected[number_in(answers[1])] = "untried"
+    notebook.cells = [cell for cell in notebook.cells if cell.id not in gone]
+
+
+def pasted(notebook: nbformat.NotebookNode, expected: Expected) -> None:
+    """Paste all answers and checks a second time, with the ids that they have."""
+    graded = [each for each in notebook.cells if each.id.startswith(("answer", "check"))]
+    notebook.cells += copy.deepcopy(graded)
+
+
+def moved(notebook: nbformat.NotebookNode, expected: Expected) -> None:
+    """Move all tasks to the end, so that answers and checks follow each other."""
+    notebook.cells.sort(key=lambda cell: cell.cell_type == "markdown")
+
+
+def broken(notebook: nbformat.NotebookNode, expected: Expected) -> None:
+    """Leave metadata that nbgrader stumbles over."""
+    notebook.cells[-1].metadata["nbgrader"] = {"grade": True}
+    expected.clear()
+
+
+def blank(notebook: nbformat.NotebookNode, expected: Expected) -> None:
+    """Hand in what was handed out."""
+    notebook.cells = released_as(notebook).cells
+    expected.update(dict.fromkeys(expected, "untried"))
+
+
+def released_as(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    return released(notebook.metadata["chapter"])
+
+
+STEAL = """
+import json, pathlib, tapecourse
+course = pathlib.Path(tapecourse.__file__).parents[1]
+for place in [*course.glob("solutions/*/*.ipynb"), *course.rglob("gradebook.db")]:
+    print(place.read_bytes())
+raise SystemExit("nothing found")
+"""
+PATCH = """
+from tapecourse.feedback import checking
+checking.first_wrong = lambda *arguments: ""
+def NAME(*arguments):
+    return None
+"""
+KINDS: dict[str, Callable] = {
+    "blank": blank,
+    "rewritten": rewritten,
+    "deleted": deleted,
+    "pasted": pasted,
+    "moved": moved,
+    "broken": broken,
+    "exit": scratch("exit()", "1 / 0", "import os\nos._exit(1)"),
+    "endless": scratch("while True:\n    pass"),
+    "loud": scratch("print('x' * 100_000_000)"),
+    "thief": last_answer(STEAL, "no_answer"),
+    "patcher": last_answer(PATCH, "not_confirmed"),
+    "usual": lambda notebook, expected: None,
+}
+
+
+def a_submission(
+    chapter: str, kind: str, random: Random
+) -> tuple[nbformat.NotebookNode, Expected]:
+    """Make up a submission of a kind; what must be found is empty where it can't be graded."""
+    notebook, expected = a_learner(chapter, random)
+    notebook.metadata["chapter"] = chapter
+    KINDS[kind](notebook, expected)
+    return notebook, expected
+
+
+def differences(grades: list[dict], expected: dict[str, Expected]) -> list[str]:
+    """Say of each finding that isn't what was expected, in stored grades, what it is."""
+    told = []
+    for grade in grades:
+        for found in grade["findings"]:
+            kind = {"solved": "", "untried": "untried"}.get(found["state"], found["key"])
+            right = expected[grade["learner"]][found["exercise"]]
+            if kind != right or found["points"] != (0 if right else found["most"]):
+                told.append(f"{grade['learner']} {found['exercise']}: {kind!r}, not {right!r}")
+    graded = {grade["learner"] for grade in grades}
+    must = {learner for learner, findings in expected.items() if findings}
+    return told + [f"graded or not: {learner}" for learner in graded ^ must]
+
+
+def reported(page: str) -> Counter:
+    """Read from the report of a class how many have which finding, by exercise and key."""
+    row = r'<td>([\w.]+)</td><td><a href="#[^"]+">(\w+)</a></td><td>[\w ]+</td><td>(\d+) of'
+    return Counter({(number, key): int(count) for number, key, count in re.findall(row, page)})
+
+
+def to_report(expected: dict[str, Expected]) -> Counter:
+    """Return what the report must say."""
+    pairs = [pair for findings in expected.values() for pair in findings.items()]
+    return Counter(pair for pair in pairs if pair[1] not in ("", "untried"))

@@ -37,7 +37,7 @@ def test_what_is_counted():
     assert table.index(">order<") < table.index(">counterexample<")
     assert "<td>misconception</td><td>4 of 9</td><td>Both.</td>" in table
     assert "<td>unexplained</td><td>1 of 9</td><td>A wrong value, and no known" in table
-    counts = "".join(f"<td>{n}</td>" for n in (1, 7, 1, 1, "0.20 of 2"))
+    counts = "".join(f"<td>{n}</td>" for n in (1, 7, 1, 1, 0, "0.20 of 2"))
     assert f"<td>1.1</td><td>Two partial derivatives</td>{counts}" in text
 
 
@@ -108,7 +108,7 @@ def executed(path, record, points=(0.0, 2.0), of_answer=()):
         ]
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    [found] = findings_in(path, {"check-1-1": points})
+    [found] = findings_in(path, {"check-1-1": points}, {})
     return found
 
 

@@ -376,3 +376,9 @@ def test_wrong_arguments_are_refused_in_one_line(
     said = capsys.readouterr()
     assert message in said.err and said.err.count("\n") == 1 and said.out == ""
     assert not Path("out").exists() and Path("other/grades.csv").read_text() == "mine"
+
+
+def test_where_points_are_counted_once_it_is_said(place, capsys, monkeypatch):
+    monkeypatch.setattr("tapecourse.tools.recount.sys.platform", "darwin")
+    hand_in(place, ada="5")
+    assert "Points are counted once: to judge answers again, Linux is" in run(place, capsys)[1]

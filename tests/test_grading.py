@@ -68,7 +68,7 @@ def solve(exercises, solutions, *numbers):
 
 
 def make_hostile(notebook):
-    """Turn a solved notebook of chapter 01 into one that does its worst, and keeps 1.5 to 1.8."""
+    """Turn a solved notebook of chapter 01 into one at its worst, that keeps three answers."""
     cells = by_id(notebook)
     cells["answer-1-1"].source = "import os\n\nos._exit(1)"
     cells["answer-1-2"].source = (
@@ -85,8 +85,13 @@ def make_hostile(notebook):
         f"\n\nright = {last}\n\n\ndef {last}(*arguments):\n"
         "    __import__('logging').warning('a line on stderr')\n    return right(*arguments)"
     )
-    scratch = nbformat.v4.new_code_cell("check = lambda number: 100")
-    notebook.cells.insert(notebook.cells.index(cells["answer-1-6"]), scratch)
+    for code in ("check = lambda number: 100", "exit()"):
+        place = notebook.cells.index(cells["answer-1-6"])
+        notebook.cells.insert(place, nbformat.v4.new_code_cell(code))
+    cells["answer-1-7"].source = (
+        "from tapecourse.feedback import checking\n\nchecking.first_wrong = lambda *_: ''\n\n\n"
+        "def derivation():\n    return []"
+    )
     notebook.cells.append(nbformat.v4.new_code_cell("exit()"))
     return notebook
 
@@ -218,8 +223,10 @@ def test_full_marks_with_the_solutions(graded, chapter):
 
 def test_a_hostile_answer_loses_its_own_points_only(graded):
     out, grades, _ = graded
-    assert grades.loc["hostile_111", HOSTILE].score == str(2 + 3 + 2 + 2)  # of 1.5 to 1.8
-    assert grades.loc["hostile_111", HOSTILE].max_score == "15"
+    row = grades.loc["hostile_111", HOSTILE]
+    assert row.score == str(2 + 3 + 2) and row.max_score == "15"  # of 1.5, 1.6 and 1.8
+    assert row.recount == "1.7: judged again: no_answer"
+    assert grades.loc[FULL, HOSTILE].recount == ""
     cells = by_id(executed(out, "hostile_111", HOSTILE))
     assert cells["answer-1-1"].outputs[0].evalue == "The kernel died in this cell."
     assert "could not be interrupted" in cells["check-1-2"].outputs[0].evalue
@@ -267,6 +274,7 @@ def test_feedback_shows_the_hint(graded):
     text = page.read_text()
     assert "your step is nearly the same" in text  # the fact, and the question after it
     assert "How does the best step depend on" in text
+    assert "the check above was content" in text and "(Score: 0.0 / 2.0)" in text
 
 
 def test_the_report_names_what_was_found(graded):

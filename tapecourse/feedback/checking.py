@@ -367,31 +367,55 @@ def size_of(array: np.ndarray) -> float:
 # --- what is wrong with it
 
 
+@dataclass(frozen=True)
+class Look:
+    """What was seen of an answer: in all cases, in some of them again, and what it borrowed."""
+
+    seen: list[Seen]
+    again: Callable[[], list[Parts]]
+    borrowed: str = ""
+
+
 def judge(exercise: Exercise, answer: Callable) -> Finding | None:
     """Return what is wrong with an answer, or None if it is right."""
-    cases, raw, rights = known(exercise)
+    return verdict(exercise, look_at(exercise, answer))
+
+
+def look_at(exercise: Exercise, answer: Callable) -> Look:
+    """Put the cases to an answer; this alone runs a learner's code."""
+    cases, raw, _ = known(exercise)
     pairs = list(zip(cases, raw))
+
+    def again() -> list[Parts]:
+        with quietly():
+            return [observe(exercise, answer, *pair).parts for pair in pairs[: exercise.again]]
+
     with quietly():
         with Watch(exercise) as watch:
             seen = [observe(exercise, answer, *pairs[0])]
-        if watch.borrowed:
-            return borrowed(watch.borrowed)
-        seen += [observe(exercise, answer, *pair) for pair in pairs[1:]]
-    found = [each.parts for each in seen]
+        if not watch.borrowed:
+            seen += [observe(exercise, answer, *pair) for pair in pairs[1:]]
+    return Look(seen, again, watch.borrowed)
+
+
+def verdict(exercise: Exercise, look: Look) -> Finding | None:
+    """Return what is wrong with an answer by what was seen of it, or None if it is right."""
+    if look.borrowed:
+        return borrowed(look.borrowed)
+    cases, _, rights = known(exercise)
+    found = [each.parts for each in look.seen]
     failing = [i for i in range(len(cases)) if first_wrong(exercise, i, found[i], rights[i])]
     explanation = explain(exercise, found, rights, failing) if failing else None
     if explanation:
         return explanation
-    with quietly():
-        again = [observe(exercise, answer, *pair).parts for pair in pairs[: exercise.again]]
-    for i, (first, second) in enumerate(zip(found, again)):
+    for i, (first, second) in enumerate(zip(found, look.again())):
         if first_wrong(exercise, i, second, first) and not isinstance(first.get(""), Odd):
             fact = "Two equal calls gave different results."
             question = "What does it keep from one call to the next? Is anything in it random?"
             return Finding("not_again", levels(with_case(fact, exercise, cases[i]), question))
     if failing:
         return by_example(exercise, found, rights, failing)
-    for case, each in zip(cases, seen):
+    for case, each in zip(cases, look.seen):
         if each.changed:
             fact = f"The results are right, but it changes {each.changed}, which others may need."
             question = "Which line assigns to something that was given? Work on a copy."

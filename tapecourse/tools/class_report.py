@@ -21,12 +21,20 @@ __all__ = ["report", "report_page"]
 
 Notebooks = list[tuple[str, list[Finding]]]  # of each: the assignment, what was found
 GENERAL = {
+    "not_confirmed": "Solved in the notebook, but not when it was judged again by itself.",
     "counterexample": "A wrong value, and no known misconception explains it.",
     "raises": "The answer raises an error.",
     "no_answer": "The answer's own cell fails or ends the kernel, so that there is no answer.",
     "no_result": "The check came to no result: the kernel died, or it took too long.",
 }
-STATES = {"solved": "solved", "wrong": "not right", "untried": "not tried", "lost": "no result"}
+STATES = {
+    "solved": "solved",
+    "wrong": "not right",
+    "untried": "not tried",
+    "lost": "no result",
+    "unconfirmed": "not confirmed",
+}
+FAILED = "wrong", "lost", "unconfirmed"
 LONGEST = 40  # lines of an answer
 
 
@@ -61,16 +69,15 @@ def grouped(notebooks: Notebooks) -> list[tuple[tuple[str, str], list[Finding]]]
     groups = defaultdict(list)
     for _, findings in notebooks:
         for each in findings:
-            if each.state in ("wrong", "lost"):
+            if each.state in FAILED:
                 groups[each.exercise, each.key].append(each)
     return sorted(
         groups.items(), key=lambda group: (-len(group[1]), in_order(group[0][0]), group[0])
     )
 
 
-def in_order(number: str) -> list[tuple]:
-    """Sort 2.3 before 2.10, and the workshop's W.1 after all chapters."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in number.split(".")]
+def in_order(number: str) -> list[str]:
+    return [part.zfill(3) for part in number.split(".")]  # and letters after digits
 
 
 KINDS = {  # of what is wrong: in the table, and in a sentence about many
@@ -84,6 +91,7 @@ KINDS = {  # of what is wrong: in the table, and in a sentence about many
     ),
     "no_answer": ("no result", "come from a cell that fails"),
     "no_result": ("no result", "came to no result"),
+    "not_confirmed": ("not confirmed", "were solved in the notebook, and not when judged again"),
 }
 
 
@@ -94,7 +102,7 @@ def kind(finding: Finding) -> str:
 
 def opening(notebooks: Notebooks, left_out: int) -> str:
     """Say what the report is of, and how much of what is wrong has a name."""
-    failed = [each for _, found in notebooks for each in found if each.state in ("wrong", "lost")]
+    failed = [each for _, found in notebooks for each in found if each.state in FAILED]
     count = Counter(map(kind, failed))
     told = [
         f"{count[name]} ({count[name] / len(failed):.0%}) {what}"

@@ -7,14 +7,14 @@ made safe where it is shown.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
-__all__ = ["Finding", "findings_in"]
+__all__ = ["Finding", "findings_in", "number_of"]
 
 RECORDS = "application/vnd.tapecourse+json"  # the name that tapecourse.feedback.core gives them
 LONGEST_HINT, LONGEST_ANSWER = 500, 4_000  # characters
@@ -28,7 +28,8 @@ class Finding:
     Parameters
     ----------
     state : str
-        "solved", "wrong", "untried", or "lost" if the answer's cell or the check failed.
+        "solved", "wrong", "untried", "lost" if the answer's cell or the check failed, or
+        "unconfirmed" if points that the notebook gave were taken away again.
     key : str
         The name of what is wrong.
     named : bool
@@ -48,25 +49,42 @@ class Finding:
     odds: dict[str, list[float]] = field(default_factory=dict)
 
 
-def findings_in(notebook: Path, scores: dict[str, tuple[float, float]]) -> list[Finding]:
+def findings_in(
+    notebook: Path, scores: dict[str, tuple[float, float]], unconfirmed: dict[str, str]
+) -> list[Finding]:
     """Read what was found from an executed notebook.
 
     Parameters
     ----------
     scores : dict
         The points, and the most that there are, by the names of the checks.
+    unconfirmed : dict
+        Why points were taken away again, by the numbers of the exercises.
     """
     cells = {
         name: cell
         for cell in nbformat.read(notebook, as_version=4).cells
         if (name := cell.metadata.get("nbgrader", {}).get("grade_id"))
     }
-    return [finding_of(name, cells, *points) for name, points in scores.items()]
+    found = [finding_of(name, cells, *points) for name, points in scores.items()]
+    return [
+        replace(
+            each, points=0.0, state="unconfirmed", key="not_confirmed", hints=[why], named=False
+        )
+        if (why := unconfirmed.get(each.exercise))
+        else each
+        for each in found
+    ]
+
+
+def number_of(cell: str) -> str:
+    """Return the number of the exercise that a check's or an answer's name has."""
+    return cell.partition("-")[2].replace("-", ".")
 
 
 def finding_of(name: str, cells: dict[str, NotebookNode], points: float, most: float) -> Finding:
     """Read what was found of an exercise from the outputs of its cells."""
-    number = name.removeprefix("check-").replace("-", ".")
+    number = number_of(name)
     check, answer, reveal = (
         cells.get(name.replace("check", kind), NotebookNode()) for kind in KINDS
     )

@@ -37,15 +37,25 @@ from tapecourse.tools.flags import flags_of
 from tapecourse.tools.isolation import why_not_isolated
 from tapecourse.tools.nbgrader_engine import grade_notebook, release
 from tapecourse.tools.execute import stderr_into
+from tapecourse.tools.recount import can_recount
 from tapecourse.tools.submissions import Submission, find_submissions, readable
 from tapecourse.tools.attempt import first_line
 
 __all__ = ["grade"]
 
 ROOT = Path(__file__).resolve().parents[2]
-COLUMNS: list[str] = ["learner", "assignment", "score", "max_score", "status", "flags", "file"]
+COLUMNS: list[str] = [
+    "learner",
+    "assignment",
+    "score",
+    "max_score",
+    "status",
+    "recount",
+    "flags",
+    "file",
+]
 LOCK = "grade.lock"
-TITLE = re.compile(r"## Exercise (\d+\.\d+) · (.+?)\\n")
+TITLE = re.compile(r"## Exercise (\w+\.\d+) · (.+?)\\n")
 NOT_YET = "not graded yet, run the same command again"
 
 
@@ -131,9 +141,11 @@ def key(each: Submission | Grade) -> tuple[str, str]:
 
 def row(each: Submission | Grade, known: Grade | None, status: str) -> dict[str, str]:
     """Make a row of the table; `known` is the grade, if there is one."""
-    scores = {"score": "", "max_score": "", "flags": ""}
+    scores = {"score": "", "max_score": "", "recount": "", "flags": ""}
     if known:
         scores = {"score": f"{known.score:g}", "max_score": f"{known.max_score:g}"}
+        taken = [each for each in known.findings if each.state == "unconfirmed"]
+        scores["recount"] = "; ".join(f"{each.exercise}: {each.hints[0]}" for each in taken)
         scores["flags"] = known.flags
     names = {"learner": each.learner, "assignment": each.assignment, "file": each.file}
     return names | scores | {"status": status}
@@ -280,6 +292,8 @@ def grade(submissions: str, out: str) -> bool:
         if to_do and (reason := why_not_isolated()):
             print(f"Submissions run without isolation: {reason}.")
             print("Their code can read and change whatever you can, the grades included.")
+        if to_do and not can_recount():
+            print("Points are counted once: to judge answers again, Linux is needed.")
         try:
             if to_do:
                 grade_all(source, folder, grading, to_do)
@@ -296,7 +310,7 @@ def digest_of(assignment: str) -> str:
     """
     tools = ROOT / "tapecourse" / "tools"
     code = [path for path in (ROOT / "tapecourse").rglob("*.py") if path.parent != tools]
-    ours = [tools / name for name in ("nbgrader_steps.py", "findings.py")]
+    ours = [tools / name for name in ("nbgrader_steps.py", "findings.py", "recount.py")]
     files = [*code, *ours, *(ROOT / "solutions" / assignment).glob("*")]
     digest = hashlib.sha256()
     for path in sorted(path for path in files if path.is_file()):
@@ -359,6 +373,9 @@ def print_result(folder: Path, grading: Grading, to_do: list[Submission]) -> Non
         if each not in left:
             name = f"{each.learner}, {each.assignment or each.file}"
             print(f"failed: {name}: {grading.problem(each)}")
+    taken = sum(f.state == "unconfirmed" for g in grading.grades.values() for f in g.findings)
+    if taken:
+        print(f"Points taken away again: {taken} times; the column `recount` says where and why.")
     flagged = sum(bool(each.flags) for each in grading.grades.values())
     if flagged:
         print(f"Look into {flagged}: the column `flags` says what the code reaches for.")

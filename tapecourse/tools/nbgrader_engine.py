@@ -13,14 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, SubmittedNotebook
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
 
 from tapecourse.support.errors import ClearError
-from tapecourse.tools.findings import Finding, findings_in
+from tapecourse.tools.findings import Finding, findings_in, number_of
 from tapecourse.tools.nbgrader_steps import configure
+from tapecourse.tools.recount import recount
 
 __all__ = ["grade_notebook", "release"]
 
@@ -57,13 +58,36 @@ def grade_notebook(
     place.parent.mkdir(parents=True)
     shutil.copyfile(notebook, place)
     take_step(Autograde, course, assignment, student)
-    take_step(GenerateFeedback, course, assignment, student)
+    below = Path(student, assignment, assignment)
+    executed = (course / "autograded" / below).with_suffix(".ipynb")
     with Gradebook(f"sqlite:///{course}/gradebook.db", "tapecourse") as gradebook:
         [graded] = gradebook.find_submission(assignment, student).notebooks
         scores = {each.name: (each.score, each.max_score) for each in graded.grades}
-    below = Path(student, assignment, assignment)
-    executed = (course / "autograded" / below).with_suffix(".ipynb")
-    return findings_in(executed, scores), (course / "feedback" / below).with_suffix(".html")
+        solved = [number_of(name) for name, (score, _) in scores.items() if score]
+        released = course / "release" / assignment / f"{assignment}.ipynb"
+        seed = int(hashlib.sha256(notebook.read_bytes()).hexdigest()[:8], 16)
+        unconfirmed = recount(released, executed, solved, seed) if solved else {}
+        take_away(graded, unconfirmed)
+        gradebook.db.commit()
+    take_step(GenerateFeedback, course, assignment, student)
+    found = findings_in(executed, scores, unconfirmed)
+    return found, (course / "feedback" / below).with_suffix(".html")
+
+
+def take_away(graded: SubmittedNotebook, unconfirmed: dict[str, str]) -> None:
+    """Take the points of some exercises away again, and say so on the learner's page."""
+    for each in graded.grades:
+        if number_of(each.name) in unconfirmed:
+            each.manual_score = 0
+    for each in graded.comments:
+        if why := unconfirmed.get(number_of(each.name)):
+            each.manual_comment = f"{NOT_CONFIRMED} ({why})"
+
+
+NOT_CONFIRMED = (
+    "No points: the check above was content, but by itself, on other data, the answer isn't right."
+    " Ask your teacher if you don't see why."
+)
 
 
 def student_id(learner: str) -> str:

@@ -5,6 +5,7 @@ fails where cells were deleted or pasted a second time. Both `tapecourse.tools.g
 nbgrader_config.py, for nbgrader's own commands, take the settings from here.
 """
 
+import copy
 import os
 import sys
 import warnings
@@ -18,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_output
 from nbgrader.api import Gradebook, Notebook
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor, OverwriteCells
-from nbgrader.utils import is_grade, is_locked
+from nbgrader.utils import is_grade
 
 from tapecourse.tools.isolation import IsolatedKernelManager
 
@@ -127,6 +128,8 @@ def put_back(nb: NotebookNode, name: str, original: NotebookNode) -> None:
 class ExecuteEach(Execute):
     """Executes every cell, in a new kernel after one has died or can't be interrupted.
 
+    The new kernel runs again what stands above, but for the cells that ended a kernel.
+
     Of a cell's output it keeps the first million characters, and of what comes later the result.
     """
 
@@ -149,31 +152,65 @@ class ExecuteEach(Execute):
             outs.append(new_output("stream", text=f"{start}\n{note}\n"))
         return None
 
+    def preprocess(
+        self, nb: NotebookNode, resources: Any = None, km: Any = None
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Execute a notebook."""
+        self.fatal: set[int] = set()  # the cells that ended a kernel
+        return super().preprocess(nb, resources, km)
+
     def preprocess_cell(
         self, cell: NotebookNode, resources: dict[str, Any], index: int
     ) -> tuple[NotebookNode, dict[str, Any]]:
         """Execute a cell; a check that tells no points gets an error, and so none."""
-        self.heard = 0  # characters of output
-        try:
-            cell, resources = super().preprocess_cell(cell, resources, index)
-        except (DeadKernelError, CellTimeoutError) as error:
-            died = isinstance(error, DeadKernelError)
-            problem = "The kernel died in this cell." if died else "It could not be interrupted."
-            cell.outputs = [error_output(problem)]
+        if problem := self.try_cell(cell, index):
+            cell.outputs = [*cell.outputs, error_output(problem)]
             self.restart(index)
         if is_grade(cell):
             settle(cell)
         return cell, resources
 
+    def try_cell(self, cell: NotebookNode, index: int) -> str:
+        """Execute a cell; return how it ended the kernel, or "" if it didn't."""
+        self.heard, self.left = 0, False  # characters of output; whether the kernel ends
+        try:
+            self.execute_cell(cell, index, store_history=True)
+        except DeadKernelError:
+            cell.outputs = []
+            return "The kernel died in this cell."
+        except CellTimeoutError:
+            cell.outputs = []
+            return "It could not be interrupted."
+        return "This cell ended the kernel." if self.left else ""
+
+    def on_cell_executed(self, **told: Any) -> None:
+        """Hear whether a cell has asked the kernel to end, as `exit()` does."""
+        super().on_cell_executed(**told)
+        asked = told["execute_reply"]["content"].get("payload", [])
+        self.left = any(
+            each.get("source") == "ask_exit" and not each.get("keepkernel") for each in asked
+        )
+
     def restart(self, index: int) -> None:
-        """Start a new kernel, and run what the course gave in the cells before `index`."""
+        """Start a new kernel, and run again what stands before `index`, without the checks."""
+        problem, number = "a new kernel", index
+        while problem:
+            self.fatal.add(number)
+            self.start_anew()
+            problem = ""
+            for number, cell in enumerate(self.nb.cells[:index]):
+                if cell.cell_type == "code" and not is_grade(cell) and number not in self.fatal:
+                    problem = self.try_cell(copy.deepcopy(cell), number)
+                    self.nb.cells[number] = cell  # with what it put out the first time
+                    if problem:
+                        break
+
+    def start_anew(self) -> None:
+        """Start a new kernel in place of the old one."""
         self._cleanup_kernel()
         self.km = self.create_kernel_manager()
         self.start_new_kernel(cwd=self.resources["metadata"]["path"])
         self.start_new_kernel_client()
-        for number, cell in enumerate(self.nb.cells[:index]):
-            if is_locked(cell) and not is_grade(cell):
-                self.execute_cell(cell, number)
 
 
 def error_output(problem: str) -> NotebookNode:
