@@ -33,6 +33,7 @@ for (const figure of document.querySelectorAll(".vega-figure")) {
   });
 }
 """
+WIDE = 560  # pixels; wider figures scroll on a narrow screen, rather than become illegible
 FOLDED = {
     "setup": "Set-up: imports",
     "parameters": "Set-up: the parameters of this notebook",
@@ -40,6 +41,8 @@ FOLDED = {
     "imports": "Imports",
 }
 FIGURE = re.compile(r"\*(Figure \d+: .+?)\*(?:\n\n|\Z)", re.DOTALL)
+FORMULA = re.compile(r"(```.*?```|`[^`]*`|\$\$.*?\$\$)|(\(?\$[^$]+\$[.,;:?!)]*)", re.DOTALL)
+NUMBER = re.compile(r"<td>(?=[-−]?\d[\d.,e+%−-]*</td>)")
 SOLUTION = re.compile(r"\[([^]]+)\]\((?:\.\./)+(solutions/[^)]+)\)")
 
 
@@ -55,6 +58,9 @@ def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
         else:
             cell.source = link_solutions(cell.source, app.config.course_repository)
     mark_terms(docname, notebook.cells)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = FORMULA.sub(keep_together, cell.source)
     source[0] = nbformat.writes(notebook)
 
 
@@ -78,7 +84,11 @@ def show_figures(cell: nbformat.NotebookNode, below: str) -> None:
         cell.metadata.mystnb = cell.metadata.get("mystnb", {}) | {"image": {"alt": sentence}}
     for output in cell.outputs:
         data = output.get("data", {})
+        if output.get("metadata", {}).get("image/png", {}).get("width", 0) > WIDE:
+            cell.metadata.tags = [*cell.metadata.get("tags", []), "wide-figure"]
         data.pop("application/json", None)  # for programs
+        if "text/html" in data:
+            data["text/html"] = NUMBER.sub('<td class="number">', data["text/html"])
         if VEGA in data:
             output.data = {"text/html": vega_figure(data, sentence)}
 
@@ -92,6 +102,11 @@ def vega_figure(data: dict, sentence: str) -> str:
         f'<noscript><img alt="{escape(sentence)}" src="data:image/png;base64,{picture}">'
         "</noscript></div>"
     )
+
+
+def keep_together(found: re.Match) -> str:
+    """Keep a line from ending between a formula and the full stop or bracket beside it."""
+    return found[1] or f'<span class="together">{found[2]}</span>'
 
 
 def link_solutions(source: str, repository: str) -> str:

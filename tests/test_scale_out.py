@@ -261,7 +261,8 @@ def test_what_workers_say_is_handed_on(module):
 
 
 def test_one_that_fails_ends_the_others(module):
-    name = module("if index: raise ValueError('no such file')", "time.sleep(600)")
+    talk = "for _ in range(100): print('on', flush=True); time.sleep(0.1)"  # and so not silent
+    name = module("if index: raise ValueError('no such file')", talk)
     _, problem = outcome(start_workers(name, processes=2), grace=0.5)
     assert problem == (
         "worker 1 failed: ValueError: no such file"

@@ -278,3 +278,18 @@ def test_search_finds(url, page, term, found):
     page.goto(f"{url}search.html?q={term}")
     page.wait_for_selector(f'#search-results a[href^="{found}"]')
     assert not page.complaints
+
+
+def test_on_paper_all_is_open_and_light_and_nothing_is_in_the_way(url, page):
+    page.goto(f"{url}notebooks/02_computational_graph.html")
+    show(page, 1280, "dark")
+    folded, html = page.locator("details:not([open])"), page.locator("html")
+    before = folded.count(), html.get_attribute("data-theme")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert (folded.count(), html.get_attribute("data-theme")) == (0, "light")
+    for away in (".notebook-bar", ".bd-sidebar-primary", ".prev-next-footer", ".vega-bindings"):
+        assert page.locator(away).count() and not page.locator(away).first.is_visible(), away
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert before[0] and (folded.count(), html.get_attribute("data-theme")) == before

@@ -4,31 +4,56 @@ A step's check takes the earlier steps from where the answer finds them, the lea
 `tapecourse.feedback.core.standing_in` has put the right ones there in place of those not solved.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
 from IPython import get_ipython
+from threadpoolctl import threadpool_limits
 
-from tapecourse.feedback.checking import is_stub
-from tapecourse.feedback.core import NotRight, exercise, mistake
+from tapecourse.feedback.checking import Odd, is_stub
+from tapecourse.feedback.build_a_tape import SHAPES, softmax
+from tapecourse.feedback.core import NotRight, Parts, exercise, exercises, mistake
+from tapecourse.support.data import read_arrays
 
 Random = np.random.Generator
 
 # --- the learner's engine
 
 
+def names_of(answer: Callable) -> dict[str, Any]:
+    """Return the names among which a function finds others: in a notebook, all of its names."""
+    return getattr(inspect.unwrap(answer), "__globals__", {})
+
+
 def own(answer: Callable, name: str) -> Any:
-    """Return what an answer finds under a name: the learner's, or the right one."""
-    found = getattr(answer, "__globals__", {}).get(name)
+    """Return what an answer finds under a name: the learner's, or the right one.
+
+    What stands for a fault of a cell with several functions brings them as `parts`.
+    """
+    found = getattr(answer, "parts", {}).get(name, names_of(answer).get(name))
     return globals()[name] if found is None or is_stub(found) else found
+
+
+def with_parts(answer: Callable, **parts: Callable) -> Callable:
+    """Make an answer that stands in a cell with these functions."""
+
+    @wraps(answer)
+    def variant(*arguments: Any) -> Any:
+        return answer(*arguments)
+
+    vars(variant)["parts"] = parts
+    return variant
 
 
 @contextmanager
 def replaced(answer: Callable, name: str, value: Any) -> Iterator[None]:
     """Let an answer find something else under a name."""
-    names = getattr(answer, "__globals__", {})
+    names = names_of(answer)
     before = names.get(name)
     names[name] = value
     try:
@@ -135,6 +160,8 @@ def node_class(
 class Node:
     """A value, and what it came from."""
 
+    __array_ufunc__ = None
+
     def __init__(self, value: Any, edges: Any = (), operation: str = ""):
         self.value = np.array(value, "float64")
         self.edges, self.operation = tuple(edges), operation
@@ -150,6 +177,12 @@ class Node:
 
     def __rmul__(self, other: Any) -> "Node":
         return multiply(other, self)
+
+    def __matmul__(self, other: Any) -> "Node":
+        return matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> "Node":
+        return matmul(other, self)
 
 
 exercise(
@@ -206,25 +239,52 @@ BOTH, LEFT, RIGHT, SAME = "two nodes", "b a node", "a a node", "a twice"
 
 def operate(answer: Callable, a: np.ndarray, b: np.ndarray, given: str) -> dict:
     """Add and multiply; look at the results, and at what each node gets back."""
-    node, seen = own(answer, "Node"), {}
+    seen, bar = {}, np.full(np.shape(a), 3.0)
     for symbol, operation in {"+": own(answer, "add"), "*": answer}.items():
-        x = a if given == LEFT else node(a)
-        y = x if given == SAME else b if given == RIGHT else node(b)
-        text = f"a {symbol} a" if given == SAME else f"a {symbol} b"
-        result, bar = operation(x, y), np.full(np.shape(a), 3.0)
-        edges = edges_of(result)
-        seen[f"the value of {text}"] = np.array(attribute(result, "value"), "float64")
-        seen[f"the operation of {text}"] = attribute(result, "operation")
-        nodes: dict[str, Any] = {"a": x, "b": y}
-        nodes = {name: each for name, each in nodes.items() if hasattr(each, "edges")}
-        for when in ("", " after the nodes have got other values,"):
-            for name, each in list(nodes.items())[: 1 if given == SAME else 2]:
-                shares = [pull_back(bar) for parent, pull_back in edges if parent is each]
-                back = np.sum(shares, axis=0) if shares else None
-                seen[f"what {text} hands back to {name}{when} for bar = 3"] = back
-            for each in nodes.values():
-                each.value = each.value + 100
+        text = f"a {symbol} {'a' if given == SAME else 'b'}"
+        seen |= record(answer, operation, text, given, bar, "bar = 3", a=a, b=b)
     return seen
+
+
+def record(
+    answer: Callable,
+    operation: Callable,
+    text: str,
+    given: str,
+    bar: Any,
+    told: str,
+    **inputs: Any,
+) -> dict:
+    """Run an operation, and look at the result and at what each node gets back, also later."""
+    plain = {LEFT: "a", RIGHT: "b"}.get(given)
+    node = own(answer, "Node")
+    used = {name: x if name == plain else node(x) for name, x in inputs.items()}
+    arguments = [used["a"], used["a"]] if given == SAME else list(used.values())
+    result = operation(*arguments)
+    edges = edges_of(result)
+    seen = {
+        f"the value of {text}": np.array(attribute(result, "value"), "float64"),
+        f"the operation of {text}": attribute(result, "operation"),
+    }
+    nodes: dict[str, Any] = {
+        name: x for name, x in used.items() if name != plain and any(x is y for y in arguments)
+    }
+    for when in ("", " after the nodes have got other values,"):
+        for name, each in nodes.items():
+            seen[f"what {text} hands back to {name}{when} for {told}"] = handed(edges, each, bar)
+        for each in nodes.values():
+            each.value = each.value + 100
+    return seen
+
+
+def handed(edges: list[tuple[Any, Callable]], parent: Any, bar: np.ndarray) -> Any:
+    """Return what a node's edges to a parent hand back."""
+    try:
+        shares = [pull_back(bar) for each, pull_back in edges if each is parent]
+    except ValueError:
+        fact = "{what} can't be computed: the shapes of two arrays don't fit each other."
+        return Odd("no_fit", fact, "Write down the shapes of bar and of both factors.")
+    return np.sum(shares, axis=0) if shares else None
 
 
 def as_node(value: Any) -> Any:
@@ -510,3 +570,523 @@ exercise(
     inputs=("result", "x", "w", "b"),
     builds_on=("W.1",),
 )(gradient)
+
+
+# --- W.4
+
+
+def fit_both_ways(answer: Callable, bar: np.ndarray, shape: tuple) -> dict:
+    """Undo broadcasting by the function itself, and in a walk back through a product."""
+    share = answer(bar.copy(), shape)
+    x = own(answer, "Node")(np.ones(shape))
+    with replaced(answer, "fit", answer):
+        [by_x] = own(answer, "gradient")(own(answer, "multiply")(bar, x), [x])
+    if np.shape(share) == shape != np.shape(by_x):
+        fact = f"`fit` returns the shape {shape}, but `gradient` the shape {np.shape(by_x)}."
+        raise NotRight("not_called", fact, "Does `gradient` pass each share through `fit`?")
+    return {"what fit returns": share, "the derivative of bar * x by an x of this shape": by_x}
+
+
+def here(answer: Callable) -> Callable:
+    """Let an answer find this module's engine."""
+    return lambda bar, shape: answer(bar, shape)
+
+
+exercise(
+    "W.4",
+    "Arrays of different shapes",
+    2,
+    *[
+        replace(each, shown_by=tuple(map(here, each.shown_by)))
+        for each in exercises["3.4"].mistakes
+    ],
+    cases=lambda random: [(random.normal(0, 2, before), shape) for before, shape in SHAPES],
+    question="To which places was one element copied?",
+    probe=fit_both_ways,
+    builds_on=("W.1", "W.2", "W.3"),
+)(fit)
+
+
+# --- W.5
+
+
+def study_product(answer: Callable, a: Any, b: Any, bar: Any, given: str) -> dict:
+    """Multiply two matrices; look at the result, and at what each of them gets back."""
+    return record(answer, answer, "a @ b", given, bar, "this bar", a=a, b=b)
+
+
+def matrix_product(
+    by_a: Callable = lambda x, y, bar: bar @ y.T,
+    by_b: Callable = lambda x, y, bar: x.T @ bar,
+) -> Callable:
+    """Make a matrix product, right or with faults."""
+
+    def matmul(a: Any, b: Any) -> Node:
+        """Return the matrix product a @ b, recorded."""
+        a, b = as_node(a), as_node(b)
+        x, y = a.value, b.value
+        edges = (a, lambda bar: by_a(x, y, bar)), (b, lambda bar: by_b(x, y, bar))
+        return Node(x @ y, edges, "matmul")
+
+    return matmul
+
+
+matmul = matrix_product()
+
+
+def late_product(a: Any, b: Any) -> Node:
+    """Look the values up when the pull-back is called."""
+    a, b = as_node(a), as_node(b)
+    edges = (a, lambda bar: bar @ b.value.T), (b, lambda bar: a.value.T @ bar)
+    return Node(a.value @ b.value, edges, "matmul")
+
+
+def product_cases(random: Random) -> list[tuple]:
+    """Draw matrices and adjoints; where all are square, each order and transpose fits."""
+    shapes = [(2, 2, 2, BOTH), (2, 3, 4, BOTH), (3, 3, 3, LEFT), (4, 1, 2, LEFT), (1, 5, 1, RIGHT)]
+    return [
+        (random.normal(0, 2, (n, k)), random.normal(0, 2, (k, m)), random.normal(0, 2, (n, m)), s)
+        for n, k, m, s in shapes
+    ]
+
+
+exercise(
+    "W.5",
+    "The matrix product",
+    2,
+    mistake(
+        "not_transposed",
+        "A factor is used on the way back as it is: transposed it would be right.",
+        "a has n rows and k columns, bar has n and m. What must bar be multiplied by?",
+        matrix_product(by_a=lambda x, y, bar: bar @ y),
+        matrix_product(by_b=lambda x, y, bar: x @ bar),
+        matrix_product(lambda x, y, bar: bar @ y, lambda x, y, bar: x @ bar),
+    ),
+    mistake(
+        "order",
+        "On the way back the factors stand in the wrong order.",
+        "Write dY = dA B + A dB. On which side of bar does each factor belong?",
+        matrix_product(by_a=lambda x, y, bar: y.T @ bar),
+        matrix_product(by_b=lambda x, y, bar: bar @ x.T),
+        matrix_product(lambda x, y, bar: y.T @ bar, lambda x, y, bar: bar @ x.T),
+    ),
+    mistake(
+        "late",
+        "The pull-back looks up a value when it is called: by then the node may have another one.",
+        "When did the operation run, and what were the values then?",
+        late_product,
+    ),
+    cases=product_cases,
+    question="Write dY in terms of dA and dB, and read off what stands beside them.",
+    probe=study_product,
+    inputs=("a", "b", "bar", ""),
+    builds_on=("W.1", "W.2"),
+)(matmul)
+
+
+# --- W.6
+
+
+def elementwise(name: str, function: Callable, back: Callable) -> Callable:
+    """Make a function of one element; `back` takes bar, the result and the input."""
+
+    def operation(x: Any) -> Node:
+        x = as_node(x)
+        before, after = x.value, function(x.value)
+        return Node(after, ((x, lambda bar: back(bar, after, before)),), name)
+
+    operation.__name__ = name
+    return operation
+
+
+def ramp(x: np.ndarray) -> np.ndarray:
+    """Return the larger of x and 0."""
+    return np.maximum(x, 0)
+
+
+relu = elementwise("relu", ramp, lambda bar, y, x: bar * (x > 0))
+exp = elementwise("exp", np.exp, lambda bar, y, x: bar * y)
+log = elementwise("log", np.log, lambda bar, y, x: bar / x)
+
+
+def cross_entropy(logits: Any, labels: np.ndarray) -> Node:
+    """Return the mean loss of some examples, a node with one element."""
+    n = len(labels)
+    powers = softmax(logits.value)
+    z = logits.value - logits.value.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(z).sum(axis=1)) - z[np.arange(n), labels]
+    slope = (powers - np.eye(powers.shape[1])[labels]) / n
+    return Node(losses.mean(), ((logits, lambda bar: bar * slope),), "cross_entropy")
+
+
+def loss_by(losses: Callable, slopes: Callable) -> Callable:
+    """Make a loss with faults, of functions of logits and one-hot labels."""
+
+    def cross_entropy(logits: Any, labels: np.ndarray) -> Node:
+        z, truth = logits.value, np.eye(logits.value.shape[1])[labels]
+        slope = slopes(z, truth)
+        return Node(losses(z, truth), ((logits, lambda bar: bar * slope),), "cross_entropy")
+
+    return cross_entropy
+
+
+def mean_loss(z: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the mean loss."""
+    z = z - z.max(axis=1, keepdims=True)
+    return np.mean(np.log(np.exp(z).sum(axis=1)) - (z * truth).sum(axis=1))
+
+
+def mean_slope(z: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return its derivative by the logits."""
+    return (softmax(z) - truth) / len(z)
+
+
+def loss_over_examples(z: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return a loss whose probabilities add up to 1 over the examples."""
+    return -np.mean((truth * (z - np.logaddexp.reduce(z, axis=0, keepdims=True))).sum(axis=1))
+
+
+def unshifted(z: np.ndarray) -> np.ndarray:
+    """Return a softmax that overflows."""
+    return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+
+
+def try_function(answer: Callable, function: str, x: np.ndarray, labels: Any) -> dict:
+    """Run one of the four functions, and differentiate it."""
+    node = own(answer, "Node")
+    if function != "cross_entropy":
+        operation = own(answer, function)
+        return record(answer, operation, f"{function}(a)", BOTH, 3.0 + 0 * x, "bar = 3", a=x)
+    logits = node(x)
+    loss = answer(logits, labels)
+    if np.size(attribute(loss, "value")) != 1:
+        fact = f"The loss has the shape {np.shape(loss.value)}: one number is needed, the mean."
+        raise NotRight("no_mean", fact, "How is the mean of n numbers made of them?")
+    three = own(answer, "multiply")(loss, 3.0)
+    [slope], [threefold] = (own(answer, "gradient")(each, [logits]) for each in (loss, three))
+    return {
+        "the loss": np.array(loss.value).reshape(()),
+        "the derivative of the loss by the logits": slope,
+        "the derivative of 3 times the loss": threefold,
+    }
+
+
+def function_cases(random: Random) -> list[tuple]:
+    """Draw inputs of all four functions; logits that only a stable one can take come last."""
+    cases: list[tuple] = [
+        ("relu", np.array([2.0, -1.0, 0.5]), None),
+        ("exp", np.array([1.0, -2.0]), None),
+        ("log", np.array([0.5, 4.0]), None),
+        ("cross_entropy", np.array([[1.0, 0.0, -1.0]]), np.array([2])),
+        ("cross_entropy", np.array([[800.0, 0.0, -800.0]]), np.array([0])),
+        ("cross_entropy", np.array([[800.0, 0.0, -800.0]]), np.array([2])),
+    ]
+    for n, k in [(2, 2), (4, 3), (3, 5)]:
+        cases += [(f, random.normal(0, 2, (n, k)), None) for f in ("relu", "exp")]
+        cases += [("log", random.uniform(0.1, 3, (n, k)), None)]
+        logits = random.normal(0, 2, (n, k))
+        cases += [("cross_entropy", logits, random.integers(0, k, n))]
+    return [*cases, ("cross_entropy", cases[-1][1] - 900, cases[-1][2])]
+
+
+def loss_without_bar(logits: Any, labels: np.ndarray) -> Node:
+    """Hand back the same, whatever bar is."""
+    loss = cross_entropy(logits, labels)
+    [(_, pull_back)] = loss.edges
+    return Node(loss.value, ((logits, lambda bar: pull_back(1.0)),), "cross_entropy")
+
+
+def large_alone(found: list[Parts], right: list[Parts], *cases: int) -> bool:
+    """Tell whether only in these cases something isn't finite, and nothing else is wrong."""
+    return all(
+        np.allclose(value, right[i][name], atol=1e-4 * max(1, abs(right[i][name]).max()))
+        if value.dtype.kind == "f" and np.all(np.isfinite(value))
+        else value.dtype.kind == "U" or i in [each % len(found) for each in cases]
+        for i, parts in enumerate(found)
+        for name, value in parts.items()
+    )
+
+
+exercise(
+    "W.6",
+    "Three functions and a loss",
+    3,
+    mistake(
+        "relu_hands_all_on",
+        "relu hands bar on everywhere, also where its input is negative.",
+        "If a negative input grows a little, does the result of relu move?",
+        with_parts(cross_entropy, relu=elementwise("relu", ramp, lambda bar, y, x: bar)),
+    ),
+    mistake(
+        "slope_without_bar",
+        "What one of relu, exp and log hands back doesn't depend on bar.",
+        "What does the chain rule do with bar?",
+        with_parts(cross_entropy, relu=elementwise("relu", ramp, lambda bar, y, x: 1.0 * (x > 0))),
+        with_parts(cross_entropy, exp=elementwise("exp", np.exp, lambda bar, y, x: y)),
+        with_parts(cross_entropy, log=elementwise("log", np.log, lambda bar, y, x: 1 / x)),
+    ),
+    mistake(
+        "loss_without_bar",
+        "What the loss hands back to the logits doesn't depend on bar.",
+        "What would 3 times the loss hand back?",
+        loss_without_bar,
+    ),
+    mistake(
+        "log_slope",
+        "log hands back bar times x, or bar times log x.",
+        "What is the derivative of ln(x)?",
+        with_parts(cross_entropy, log=elementwise("log", np.log, lambda bar, y, x: bar * x)),
+        with_parts(cross_entropy, log=elementwise("log", np.log, lambda bar, y, x: bar * y)),
+    ),
+    mistake(
+        "log_of_zero",
+        "A probability that rounds to 0 makes the loss infinite; the rest is right.",
+        "The loss is log Σ exp z − z[label]. Why divide first, and take the logarithm then?",
+        seen=lambda found, right: large_alone(found, right, 5),
+    ),
+    mistake(
+        "overflow",
+        "Logits around 800, or all around -900, make it NaN or infinite; for others it is right.",
+        "What is exp(800)? By what may all logits of an example be shifted?",
+        loss_by(
+            lambda z, truth: np.mean(np.log(np.exp(z).sum(axis=1)) - (z * truth).sum(axis=1)),
+            lambda z, truth: (unshifted(z) - truth) / len(z),
+        ),
+        seen=lambda found, right: large_alone(found, right, 4, 5, -1),
+    ),
+    mistake(
+        "sum",
+        "It is the sum over the examples, not the mean.",
+        "If you took twice as many examples, should the step be twice as long?",
+        loss_by(
+            lambda z, truth: mean_loss(z, truth) * len(z),
+            lambda z, truth: mean_slope(z, truth) * len(z),
+        ),
+    ),
+    mistake(
+        "wrong_axis",
+        "The probabilities add up to 1 over the examples, not over the classes.",
+        "Which axis counts the classes?",
+        loss_by(loss_over_examples, lambda z, truth: (softmax(z.T).T - truth) / len(z)),
+        loss_by(
+            loss_over_examples,
+            lambda z, truth: (softmax(z.T).T * truth.sum(axis=0) - truth) / len(z),
+        ),
+    ),
+    mistake(
+        "sign",
+        "Loss or derivative has the opposite sign.",
+        "Is the loss of a sure and right answer large or small?",
+        loss_by(
+            lambda z, truth: -mean_loss(z, truth),
+            lambda z, truth: -mean_slope(z, truth),
+        ),
+        loss_by(mean_loss, lambda z, truth: -mean_slope(z, truth)),
+    ),
+    cases=function_cases,
+    question="Write the loss of one example as log Σ exp z − z[label]. Which part is off?",
+    probe=try_function,
+    inputs=("function", "x", "labels"),
+    also=(relu, exp, log),
+    builds_on=("W.1", "W.2", "W.3", "W.4", "W.5"),
+)(cross_entropy)
+
+
+# --- W.7
+
+
+def take_step(answer: Callable, w: np.ndarray, b: np.ndarray, rate: float) -> dict:
+    """Let an answer take a step, and look at the nodes, the list, and an earlier record."""
+    node, multiply, add = (own(answer, name) for name in ("Node", "multiply", "add"))
+    nodes = node(w), node(b)
+    before = multiply(multiply(nodes[0], nodes[1]), nodes[0])
+    parameters = list(nodes)
+
+    def loss_of(w: Any, b: Any) -> Any:
+        """The loss (w·b + b)²."""
+        error = add(multiply(w, b), b)
+        return multiply(error, error)
+
+    loss = answer(loss_of, parameters, rate)
+    [by_w] = own(answer, "gradient")(before, [nodes[0]])
+    same = len(parameters) == 2 and all(map(lambda a, b: a is b, parameters, nodes))
+    return {
+        "the new value of w": np.array(attribute(nodes[0], "value"), "float64"),
+        "the new value of b": np.array(attribute(nodes[1], "value"), "float64"),
+        "that the list holds the same nodes as before": same,
+        "the number of edges of w": len(edges_of(nodes[0])),
+        "the loss that it returns": getattr(loss, "value", loss),
+        "the derivative of w·b·w by w, recorded before the step and asked for after it,": by_w,
+    }
+
+
+def stepping(
+    update: Callable = lambda value, change: value - change,
+    scale: Callable = lambda slope, rate: rate * slope,
+    together: bool = True,
+    again: bool = False,
+) -> Callable:
+    """Make a step of gradient descent, right or with faults."""
+
+    def step(loss_of: Callable, parameters: list, rate: float) -> float:
+        """Take a step of gradient descent; return the loss before it."""
+        loss = loss_of(*parameters)
+        slopes = gradient(loss, parameters)
+        for i, parameter in enumerate(parameters):
+            if not together:
+                slopes = gradient(loss_of(*parameters), parameters)
+            parameter.value = update(parameter.value, scale(slopes[i], rate))
+        return (loss_of(*parameters) if again else loss).value.item()
+
+    return step
+
+
+def subtract_in_place(value: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Change the array that the record holds."""
+    value -= change
+    return value
+
+
+step = stepping()
+
+exercise(
+    "W.7",
+    "A step downhill",
+    2,
+    mistake(
+        "uphill",
+        "The step goes uphill: the loss grows.",
+        "In which direction does the gradient point?",
+        stepping(scale=lambda slope, rate: -rate * slope),
+    ),
+    mistake(
+        "rate",
+        "The length of the step doesn't depend on the rate as it should.",
+        "By what is the gradient multiplied?",
+        stepping(scale=lambda slope, rate: slope),
+        stepping(scale=lambda slope, rate: slope / rate),
+        stepping(scale=lambda slope, rate: rate * np.sign(slope)),
+    ),
+    mistake(
+        "in_place",
+        "The step changes an array that an earlier record holds: its derivatives are now wrong.",
+        "What is the difference between `a -= b` and `a = a - b` for an array?",
+        stepping(update=subtract_in_place),
+    ),
+    mistake(
+        "one_by_one",
+        "The later parameter's derivative is taken where the earlier one has moved already.",
+        "At which point must all derivatives be taken?",
+        stepping(together=False),
+    ),
+    mistake(
+        "loss_after",
+        "The parameters are right, but the loss that it returns is the one after the step.",
+        "Which loss did you differentiate?",
+        stepping(again=True),
+    ),
+    mistake(
+        "nodes_replaced",
+        "The nodes that were given keep their values: the list holds others afterwards.",
+        "Who else holds these nodes? What may change in a node, so that all of them see it?",
+        seen=lambda found, right: (
+            not any(each["that the list holds the same nodes as before"] for each in found)
+        ),
+    ),
+    mistake(
+        "nothing_changes",
+        "The nodes that were given keep their values.",
+        "`parameter = ...` gives a name to something else. What belongs to the node itself?",
+        stepping(update=lambda value, change: value),
+    ),
+    cases=lambda random: [
+        (np.array(1.0), np.array(2.0), 0.125),
+        *[(*random.normal(0, 1, 2), float(random.uniform(0.05, 0.5))) for _ in range(3)],
+    ],
+    question="Write down loss, derivatives and new values for w = 1 and b = 2.",
+    probe=take_step,
+    inputs=("w", "b", "rate"),
+    builds_on=("W.1", "W.2", "W.3", "W.4"),
+)(step)
+
+
+# --- W.8
+
+ENOUGH, FEW = 0.90, 0.80  # of the test digits, from 4,500 and from 1,000 training digits
+ALL_DIGITS = "4,500 training digits"
+RENAMED = "1,000 training digits, each with the label 9 minus what it shows"
+
+
+@cache
+def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return images (n, 784), from 0 to 1, and labels: to train on, and to test on."""
+    arrays = read_arrays("mnist_5k")
+    train, test = (each.reshape(-1, 784) / 255 for each in (arrays.x_train, arrays.x_test))
+    return train, arrays.y_train, test, arrays.y_test
+
+
+def train_and_test(answer: Callable, given: str) -> dict:
+    """Let an answer train, and count how many test digits it reads."""
+    images, labels, test_images, truth = digits()
+    if given == RENAMED:
+        images, labels, truth = images[:1000], 9 - labels[:1000], 9 - truth
+    calls, back = [], own(answer, "gradient")
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(1)
+        return back(*arguments)
+
+    with replaced(answer, "gradient", counted), threadpool_limits(1, user_api="blas"):
+        read = answer(images.copy(), labels.copy())
+    if not callable(read):
+        key, kind = "no_return" if read is None else "no_function", type(read).__name__
+        raise NotRight(key, f"It must return a function that reads digits, and returns {kind}.")
+    if not calls:
+        fact = "It doesn't call `gradient`: something else than your engine has learned."
+        raise NotRight("no_engine", fact, "Which of your functions asks for the derivatives?")
+    found = np.asarray(getattr(said := read(test_images.copy()), "value", said))
+    if found.shape != truth.shape:
+        fact = f"For {len(truth)} images the function returns the shape {found.shape}."
+        raise NotRight("shape", fact, "Which digit has the largest logit in each row?")
+    share, needed = np.mean(found == truth), FEW if given == RENAMED else ENOUGH
+    if share >= needed:
+        return {"it reads enough": True}
+    told = f"It reads {share:.1%} of {len(truth)} test digits; {needed:.0%} are needed."
+    if len(np.unique(found)) == 1:
+        question = "Are its logits NaN, or all zero?"
+        raise NotRight("always_one", f"It reads a {found[0]} in every image.", question)
+    if share < 0.2:
+        question = "Does the loss go down? Are images and labels shuffled in the same way?"
+        raise NotRight("guesses", f"{told} That is hardly better than guessing.", question)
+    question = "What is too small: the number of steps, the step, the hidden layer?"
+    raise NotRight("too_few", told, question)
+
+
+def train(images: np.ndarray, labels: np.ndarray) -> Callable:
+    """Train a network of two layers; return a function that reads digits."""
+    random = np.random.default_rng(0)
+    w1, w2 = random.normal(0, 0.05, (784, 32)), random.normal(0, 0.2, (32, 10))
+    parameters = [Node(w1), Node(np.zeros(32)), Node(w2), Node(np.zeros(10))]
+
+    def logits(x: Any, w1: Any, b1: Any, w2: Any, b2: Any) -> Node:
+        return relu(x @ w1 + b1) @ w2 + b2
+
+    for _ in range(5):
+        order = random.permutation(len(images))
+        for batch in np.split(order, range(32, len(order), 32)):
+            x, truth = images[batch], labels[batch]
+            step(lambda *p, x=x, truth=truth: cross_entropy(logits(x, *p), truth), parameters, 0.2)
+    return lambda x: logits(x, *parameters).value.argmax(axis=1)
+
+
+exercise(
+    "W.8",
+    "It reads digits",
+    3,
+    cases=lambda random: [(RENAMED,), (ALL_DIGITS,)],
+    question="Print the loss of each hundredth step.",
+    probe=train_and_test,
+    inputs=("",),
+    again=0,
+    builds_on=("W.1", "W.2", "W.3", "W.4", "W.5", "W.6", "W.7"),
+)(train)

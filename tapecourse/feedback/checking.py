@@ -32,6 +32,7 @@ __all__ = [
     "Finding",
     "Mistake",
     "NotRight",
+    "Odd",
     "Parts",
     "is_stub",
     "judge",
@@ -217,7 +218,8 @@ def observe(exercise: Exercise, function: Callable, case: tuple, like: Any) -> S
     except NotRight as wrong:
         return Seen({"": wrong.odd})
     except (Exception, SystemExit) as error:
-        told = f"`{exercise.answer}` raised {in_short(error)}\n{where(error)}"
+        cause = error.__cause__ if isinstance(error, SystemError) else None  # raised under `Watch`
+        told = f"`{exercise.answer}` raised {in_short(cause or error)}\n{where(error)}"
         return Seen({"": Odd("raises", told)}, error=told)
     changed = [
         name
@@ -290,6 +292,8 @@ def listed(value: Any) -> Any:
 def read_one(value: Any, like: Any) -> np.ndarray | Odd:
     """Read a number, an array, a truth value or letters, by the kind of what is right."""
     kind = type(value).__name__
+    if isinstance(value, Odd):
+        return value
     if value is None:
         return np.array("None") if like is None else odd_none()
     if isinstance(like, bool | np.bool_):

@@ -53,6 +53,11 @@ MODULES = {
     "3": "build_a_tape",
     "4": "gradient_tape",
     "5": "training_loop",
+    "6": "fast_loops",
+    "7": "loops_for_real_work",
+    "8": "scale_out",
+    "9": "compare_runs",
+    "10": "beyond_training",
     "W": "build_your_own_tape",
 }
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from answers import right, wrong
 
+from tapecourse.feedback.build_your_own_tape import with_parts
+
 # W.1: a node
 
 
@@ -358,3 +360,371 @@ def asks_for_all(result, sources):
         for parent, pull_back in node.edges:
             bars[parent] = bars.get(parent, 0) + pull_back(bars[node])
     return [bars[each] for each in sources]
+
+
+# W.4: arrays of different shapes
+
+right("W.4")(fit)
+
+
+@right("W.4")
+def by_reshaping(bar, shape):
+    padded = (1,) * (bar.ndim - len(shape)) + tuple(shape)
+    axes = [i for i, n in enumerate(padded) if n == 1]
+    return np.add.reduce(bar, tuple(axes), keepdims=True).reshape(shape)
+
+
+@wrong("W.4", "mean")
+def averages(bar, shape):
+    return by_reshaping(bar, shape) * max(np.prod(shape), 1) / bar.size
+
+
+@wrong("W.4", "one_copy")
+def takes_one(bar, shape):
+    while bar.ndim > len(shape):
+        bar = bar[0]
+    return bar[tuple(slice(n) for n in shape)]
+
+
+@wrong("W.4", "axes_lost")
+def without_keepdims(bar, shape):
+    while bar.ndim > len(shape):
+        bar = bar.sum(0)
+    return bar.sum(tuple(i for i, n in enumerate(shape) if n == 1))
+
+
+@wrong("W.4", "length_one")
+def front_only(bar, shape):
+    return bar.sum(tuple(range(bar.ndim - len(shape))))
+
+
+@wrong("W.4", "in_front")
+def unchanged(bar, shape):
+    return bar
+
+
+def gradient_without_fit(result, sources):
+    bars = {result: np.ones(result.value.shape)}
+    for node in sorted_back(result):
+        for parent, pull_back in node.edges:
+            bars[parent] = bars.get(parent, 0) + pull_back(bars[node])
+    return [bars[each] for each in sources]
+
+
+wrong("W.4", "not_called")(with_parts(fit, gradient=gradient_without_fit))
+
+
+# W.5: the matrix product
+
+
+@right("W.5")
+def matmul(a, b):
+    a, b = lift(a), lift(b)
+    x, y = a.value.copy(), b.value.copy()
+    back = [lambda bar: np.einsum("nm,km->nk", bar, y), lambda bar: np.einsum("nk,nm->km", x, bar)]
+    return Node(x @ y, zip((a, b), back), "matmul")
+
+
+@right("W.5")
+def by_transposing_twice(a, b):
+    a, b = lift(a), lift(b)
+    x, y = a.value, b.value
+    return Node(
+        np.dot(x, y), [(a, lambda bar: (y @ bar.T).T), (b, lambda bar: (bar.T @ x).T)], "matmul"
+    )
+
+
+def product(by_a, by_b=lambda x, y, bar: x.T @ bar):
+    def matmul(a, b):
+        a, b = lift(a), lift(b)
+        x, y = a.value, b.value
+        edges = [(a, lambda bar: by_a(x, y, bar)), (b, lambda bar: by_b(x, y, bar))]
+        return Node(x @ y, edges, "matmul")
+
+    return matmul
+
+
+wrong("W.5", "not_transposed")(product(lambda x, y, bar: bar @ y))
+wrong("W.5", "order")(product(lambda x, y, bar: y.T @ bar))
+wrong("W.5", "order")(product(lambda x, y, bar: bar @ y.T, lambda x, y, bar: bar @ x.T))
+wrong("W.5", "counterexample")(product(lambda x, y, bar: y.T, lambda x, y, bar: x.T))
+
+
+@wrong("W.5", "counterexample")
+def element_by_element(a, b):
+    return Node(lift(a).value * lift(b).value, matmul(a, b).edges, "matmul")
+
+
+@wrong("W.5", "late")
+def late_product(a, b):
+    a, b = lift(a), lift(b)
+    edges = [(a, lambda bar: bar @ b.value.T), (b, lambda bar: a.value.T @ bar)]
+    return Node(a.value @ b.value, edges, "matmul")
+
+
+# W.6: three functions and a loss
+
+
+def of_one_element(name, function, slope, with_bar=True):
+    def operation(x):
+        y, factor = function(x.value), slope(x.value)
+        return Node(y, [(x, lambda bar: bar * factor if with_bar else factor)], name)
+
+    return operation
+
+
+def ramp(x):
+    return np.where(x > 0, x, 0.0)
+
+
+relu = of_one_element("relu", ramp, lambda x: np.where(x > 0, 1.0, 0.0))
+exp = of_one_element("exp", np.exp, np.exp)
+log = of_one_element("log", np.log, lambda x: 1 / x)
+
+
+@right("W.6")
+def cross_entropy(logits, labels):
+    z = add(logits, -np.max(logits.value))  # one shift for all is enough for logits as these
+    n, k = z.value.shape
+    sums = log(matmul(exp(z), np.ones((k, 1))))
+    chosen = matmul(multiply(z, np.eye(k)[labels]), -np.ones((k, 1)))
+    return matmul(np.ones((1, n)) / n, add(sums, chosen))
+
+
+@right("W.6")
+def in_one_node(logits, labels):
+    rows, z = np.arange(len(labels)), logits.value
+    logarithms = z - np.logaddexp.reduce(z, axis=1, keepdims=True)
+    slope = np.exp(logarithms)
+    slope[rows, labels] -= 1
+    edge = logits, lambda bar: bar * slope / len(labels)
+    return Node(-logarithms[rows, labels].mean(), [edge], "loss")
+
+
+def one_node(loss, slope):
+    def cross_entropy(logits, labels):
+        z, truth = logits.value, np.eye(logits.value.shape[1])[labels]
+        factor = slope(z, truth)
+        return Node(loss(z, truth), [(logits, lambda bar: factor * bar)], "loss")
+
+    return cross_entropy
+
+
+def unstable(logits, labels):
+    k = logits.value.shape[1]
+    sums = log(matmul(exp(logits), np.ones((k, 1))))
+    chosen = matmul(multiply(logits, np.eye(k)[labels]), -np.ones((k, 1)))
+    return matmul(np.ones((1, len(labels))) / len(labels), add(sums, chosen))
+
+
+def probabilities_first(logits, labels):
+    z = logits.value - logits.value.max(1, keepdims=True)
+    p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    loss = -np.log(p[np.arange(len(labels)), labels]).mean()
+    return Node(loss, in_one_node(logits, labels).edges, "loss")
+
+
+def sum_of_losses(logits, labels):
+    return multiply(cross_entropy(logits, labels), len(labels))
+
+
+def over_the_batch(logits, labels):
+    z = logits.value
+    p = np.exp(z - z.max(0)) / np.exp(z - z.max(0)).sum(0)
+    loss = -np.log(p[np.arange(len(labels)), labels]).mean()
+    slope = (p - np.eye(z.shape[1])[labels]) / len(labels)
+    return Node(loss, [(logits, lambda bar: bar * slope)], "loss")
+
+
+def upside_down(logits, labels):
+    return multiply(cross_entropy(logits, labels), -1.0)
+
+
+def without_bar(logits, labels):
+    loss = in_one_node(logits, labels)
+    [(parent, pull_back)] = loss.edges
+    return Node(loss.value, [(parent, lambda bar: pull_back(1.0))], "loss")
+
+
+wrong("W.6", "overflow")(unstable)
+wrong("W.6", "log_of_zero")(probabilities_first)
+wrong("W.6", "sum")(sum_of_losses)
+wrong("W.6", "wrong_axis")(over_the_batch)
+wrong("W.6", "sign")(upside_down)
+wrong("W.6", "loss_without_bar")(without_bar)
+one = np.ones_like
+wrong("W.6", "relu_hands_all_on")(
+    with_parts(cross_entropy, relu=of_one_element("relu", ramp, one))
+)
+wrong("W.6", "slope_without_bar")(
+    with_parts(cross_entropy, exp=of_one_element("exp", np.exp, np.exp, with_bar=False))
+)
+wrong("W.6", "log_slope")(
+    with_parts(cross_entropy, log=of_one_element("log", np.log, lambda x: x))
+)
+wrong("W.6", "counterexample")(
+    with_parts(cross_entropy, exp=of_one_element("exp", np.exp, lambda x: x * np.exp(x)))
+)
+
+
+@wrong("W.6", "no_mean")
+def each_loss(logits, labels):
+    z = logits.value - logits.value.max(1, keepdims=True)
+    losses = np.log(np.exp(z).sum(1)) - z[np.arange(len(z)), labels]
+    return Node(np.append(losses, 0.0), in_one_node(logits, labels).edges, "loss")
+
+
+# W.7: a step downhill
+
+
+@right("W.7")
+def step(loss_of, parameters, rate):
+    loss = loss_of(*parameters)
+    for node, bar in zip(parameters, gradient(loss, parameters)):
+        node.value = node.value - rate * bar
+    return float(loss.value.sum())
+
+
+@right("W.7")
+def with_new_arrays(loss_of, parameters, rate):
+    loss = loss_of(*parameters)
+    new = [p.value - bar * rate for p, bar in zip(parameters, gradient(loss, parameters))]
+    for node, value in zip(parameters, new):
+        node.value = value
+    return loss.value
+
+
+def stepping(update):
+    def step(loss_of, parameters, rate):
+        loss = loss_of(*parameters)
+        for node, bar in zip(parameters, gradient(loss, parameters)):
+            update(node, rate, bar)
+        return loss.value
+
+    return step
+
+
+def add_step(node, rate, bar):
+    node.value = node.value + rate * bar
+
+
+def whole_step(node, rate, bar):
+    node.value = node.value - bar
+
+
+def step_in_place(node, rate, bar):
+    node.value -= rate * bar
+
+
+def forgets(node, rate, bar):
+    node = Node(node.value - rate * bar)
+
+
+def recorded(node, rate, bar):
+    new = add(node, -rate * bar)
+    node.value, node.edges = new.value, new.edges
+
+
+wrong("W.7", "uphill")(stepping(add_step))
+wrong("W.7", "rate")(stepping(whole_step))
+wrong("W.7", "in_place")(stepping(step_in_place))
+wrong("W.7", "nothing_changes")(stepping(forgets))
+wrong("W.7", "raises")(stepping(recorded))
+
+
+@wrong("W.7", "one_by_one")
+def one_after_the_other(loss_of, parameters, rate):
+    loss = loss_of(*parameters)
+    for node in parameters:
+        [bar] = gradient(loss_of(*parameters), [node])
+        node.value = node.value - rate * bar
+    return loss.value
+
+
+@wrong("W.7", "loss_after")
+def tells_the_new_loss(loss_of, parameters, rate):
+    step(loss_of, parameters, rate)
+    return loss_of(*parameters).value
+
+
+@wrong("W.7", "nodes_replaced")
+def new_nodes(loss_of, parameters, rate):
+    loss = loss_of(*parameters)
+    bars = gradient(loss, parameters)
+    parameters[:] = [Node(p.value - rate * bar) for p, bar in zip(parameters, bars)]
+    return loss.value
+
+
+# W.8: it reads digits
+
+
+def network(images, labels, passes, rate=0.5, scale=0.05, batch=50):
+    random = np.random.default_rng(1)
+    first, second = random.normal(0, scale, (784, 24)), random.normal(0, 4 * scale, (24, 10))
+    layers = [Node(first), Node(np.zeros((1, 24))), Node(second), Node(np.zeros((1, 10)))]
+
+    def logits(x, a, b, c, d):
+        return add(matmul(relu(add(matmul(x, a), b)), c), d)
+
+    for _ in range(passes):
+        for some in np.array_split(random.permutation(len(images)), len(images) // batch):
+            x, t = images[some], labels[some]
+            step(lambda *p, x=x, t=t: in_one_node(logits(x, *p), t), layers, rate)
+    return lambda x: logits(x, *layers).value.argmax(1)
+
+
+@right("W.8")
+def train(images, labels):
+    return network(images, labels, 7)
+
+
+@right("W.8")
+def by_a_convex_loss_on_random_features(images, labels):
+    random = np.random.default_rng(2)
+    features = random.normal(0, 0.1, (784, 300))
+    weights = Node(np.zeros((300, 10)))
+
+    def seen(x):
+        return np.maximum(x @ features, 0)
+
+    data = seen(images)
+    for _ in range(6):
+        for some in np.array_split(random.permutation(len(data)), len(data) // 50):
+            slope = gradient(in_one_node(matmul(data[some], weights), labels[some]), [weights])[0]
+            weights.value = weights.value - 0.2 * slope
+    return lambda x: (seen(x) @ weights.value).argmax(1)
+
+
+@wrong("W.8", "too_few")
+def three_steps(images, labels):
+    return network(images[:150], labels[:150], 3)
+
+
+@wrong("W.8", "guesses")
+def shuffled_apart(images, labels):
+    return network(images, np.random.default_rng(0).permutation(labels), 1)
+
+
+@wrong("W.8", "always_one")
+def all_weights_zero(images, labels):
+    return network(images[:100], labels[:100], 1, scale=0.0)
+
+
+@wrong("W.8", "no_engine")
+def nearest(images, labels):
+    def read(x):
+        distances = (images**2).sum(1) - 2 * x @ images.T
+        return labels[distances.argmin(1)]
+
+    return read
+
+
+@wrong("W.8", "no_function")
+def answers_at_once(images, labels):
+    return network(images[:100], labels[:100], 1)(images)
+
+
+@wrong("W.8", "shape")
+def gives_logits(images, labels):
+    read = network(images[:100], labels[:100], 1)
+    return lambda x: np.eye(10)[read(x)]

@@ -1,0 +1,392 @@
+"""The checks of the exercises of chapter 09."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tapecourse.feedback.core import NotRight, exercise, mistake
+from tapecourse.feedback.predictions import predict
+
+Random = np.random.Generator
+
+# --- 9.1
+
+
+COLUMNS: Any = ["seed", "setting", "loss"]
+
+
+class Runs(pd.DataFrame):
+    """A table of runs, which is written in short."""
+
+    def __repr__(self) -> str:
+        if len(self) > 7:
+            return f"{len(self)} runs of {self['setting'].nunique()} settings"
+        rows = zip(self["setting"], self["seed"], self["loss"])
+        return "runs " + ", ".join(f"{name}{seed}: {loss:g}" for name, seed, loss in rows)
+
+
+def judge_lead(answer: Callable, runs: Runs) -> tuple:
+    """Put a plain table to an answer."""
+    table = pd.DataFrame(runs).copy()
+    value = answer(table)
+    if not table.equals(pd.DataFrame(runs)):
+        raise NotRight(
+            "changes_argument",
+            "It changes the table, which others may need.",
+            "Which line assigns to something that was given? Work on a copy.",
+        )
+    return value
+
+
+def paired(a: pd.Series, b: pd.Series) -> pd.Series:
+    """Return the differences of two settings, seed by seed, where both have a result."""
+    return (b - a).dropna()
+
+
+def lead_by(
+    winner: Callable = lambda table: table.mean().sort_values(kind="stable").index[:2],
+    differences: Callable = paired,
+    spread: Callable = lambda d, a, b: d.std(ddof=1) / np.sqrt(len(d)),
+    lead: Callable = lambda d, a, b: d.mean(),
+) -> Callable:
+    """Make an answer, right or with faults."""
+
+    def answer(runs: pd.DataFrame) -> tuple:
+        table = runs.pivot(index="seed", columns="setting", values="loss")
+        best, second = winner(table)
+        a, b = table[best], table[second]
+        d = differences(a, b)
+        return best, second, lead(d, a, b), spread(d, a, b)
+
+    return answer
+
+
+def compare_two(runs: pd.DataFrame) -> tuple:
+    """Return the winner, the second, the lead, and its standard error."""
+    return lead_by()(runs)
+
+
+def draw_runs(
+    random: Random, settings: str, seeds: int, lost: int = 0, luck: float = 0.1, sign: float = 1
+) -> tuple[Runs]:
+    """Draw a table of runs in any order; some of them have no result."""
+    names = list(settings)
+    means = sign * random.uniform(0.3, 0.6, len(names))
+    shared = luck * random.normal(0, 1, seeds)
+    rows = [
+        (seed, name, round(mean + shared[i] + random.normal(0, 0.03), 4))
+        for name, mean in zip(names, means)
+        for i, seed in enumerate(random.permutation(seeds))
+    ]
+    runs = Runs(rows, columns=COLUMNS)
+    best, second = runs.pivot_table("loss", "setting").sort_values("loss").index[:2]
+    for i in range(lost):  # in turns of the best and of the second
+        of = runs["setting"] == (best, second)[i % 2]
+        runs.loc[of & (runs["seed"] == i), "loss"] = np.nan
+    order = random.permutation(len(runs))
+    return (Runs(runs.iloc[order].reset_index(drop=True)),)
+
+
+def in_rows(a: pd.Series, b: pd.Series) -> pd.Series:
+    """Return differences of what isn't missing, in their order, whatever the seed."""
+    a, b = a.dropna(), b.dropna()
+    n = min(len(a), len(b))
+    return pd.Series(b.to_numpy()[:n] - a.to_numpy()[:n])
+
+
+def apart(a: pd.Series, b: pd.Series, ddof: int = 1) -> float:
+    """Return the standard error of the difference of two means that share nothing."""
+    a, b = a.dropna(), b.dropna()
+    return float(np.sqrt(a.var(ddof=ddof) / len(a) + b.var(ddof=ddof) / len(b)))
+
+
+def shared_runs(a: pd.Series, b: pd.Series) -> tuple:
+    """Return the results of two settings for the seeds that both have."""
+    both = a.notna() & b.notna()
+    return a[both], b[both]
+
+
+by_hand = Runs(
+    [(0, "B", 0.6), (1, "A", 0.4), (0, "A", 0.5), (1, "B", 0.46)],
+    columns=COLUMNS,
+)
+
+exercise(
+    "9.1",
+    "Is the lead larger than the luck?",
+    3,
+    mistake(
+        "best_run",
+        "The winner is the setting of the best single run.",
+        "Which setting would be the best with an average seed?",
+        lead_by(lambda table: table.min().sort_values(kind="stable").index[:2]),
+    ),
+    mistake(
+        "highest",
+        "The winner is the setting with the largest losses.",
+        "Which losses are better?",
+        lead_by(lambda table: table.mean().sort_values(ascending=False).index[:2]),
+    ),
+    mistake(
+        "worst",
+        "The winner is compared with the worst setting.",
+        "Which setting would you use if the winner didn't exist?",
+        lead_by(lambda table: table.mean().sort_values(kind="stable").index[[0, -1]]),
+    ),
+    mistake(
+        "unpaired",
+        "The standard error is that of two settings with nothing in common.",
+        "Both ran with the same seeds. Which luck cancels if you subtract seed by seed?",
+        lead_by(spread=lambda d, a, b: apart(a, b)),
+        lead_by(spread=lambda d, a, b: apart(a, b, 0)),
+        lead_by(spread=lambda d, a, b: apart(*shared_runs(a, b))),
+        lead_by(spread=lambda d, a, b: apart(a, b), lead=lambda d, a, b: b.mean() - a.mean()),
+        lead_by(spread=lambda d, a, b: apart(a, b, 0), lead=lambda d, a, b: b.mean() - a.mean()),
+    ),
+    mistake(
+        "single_run",
+        "The last number is the spread of one difference, not of their mean.",
+        "How many differences were averaged?",
+        lead_by(spread=lambda d, a, b: d.std(ddof=1)),
+        lead_by(spread=lambda d, a, b: d.std(ddof=0)),
+    ),
+    mistake(
+        "ddof",
+        "The spread of the differences is taken around a mean that was computed from them.",
+        "Of n differences, how many are still free once their mean is known?",
+        lead_by(spread=lambda d, a, b: d.std(ddof=0) / np.sqrt(len(d))),
+    ),
+    mistake(
+        "all_seeds",
+        "The root is taken of the number of all seeds, those without a result included.",
+        "For how many seeds do both have a result?",
+        lead_by(spread=lambda d, a, b: d.std(ddof=1) / np.sqrt(len(a))),
+    ),
+    mistake(
+        "difference_of_means",
+        "The lead is a difference of two means over different seeds, where a run was lost.",
+        "Which seeds do both of them have?",
+        lead_by(lead=lambda d, a, b: b.mean() - a.mean()),
+    ),
+    mistake(
+        "in_rows",
+        "Runs with different seeds are subtracted from each other.",
+        "What does a missing run do to the order of the others?",
+        lead_by(differences=in_rows),
+    ),
+    mistake(
+        "sign",
+        "The lead has the wrong sign.",
+        "How much worse is the second? Worse is more.",
+        lead_by(lead=lambda d, a, b: -d.mean()),
+    ),
+    cases=lambda random: [
+        (by_hand,),
+        draw_runs(random, "AB", 4),
+        draw_runs(random, "xyz", 5),
+        draw_runs(random, "ABCD", 6, lost=3),
+        draw_runs(random, "pqr", 4, lost=1, luck=0.3),
+        draw_runs(random, "uvwxyz", 8, lost=4, sign=-1.0),
+    ],
+    question="Make a table with a row for each seed. Which of its rows can be compared?",
+    probe=judge_lead,
+    inputs=("",),
+    parts=("the winner", "the second", "the lead", "its standard error"),
+)(compare_two)
+
+
+# --- 9.2
+
+
+def best_by(chance: Callable) -> Callable:
+    """Make an answer: `chance` that the best of n is not among the first k of N, in order."""
+
+    def answer(losses: np.ndarray, n: int) -> float:
+        ordered, k = np.sort(losses), np.arange(len(losses) + 1)
+        left = np.array([chance(len(losses), i, n) for i in k], dtype=float)
+        return float(np.sum(ordered * (left[:-1] - left[1:])))
+
+    return answer
+
+
+def without_replacement(runs: int, k: int, n: int) -> float:
+    """Return the chance that n different runs are all among the worst."""
+    factors = [(runs - k - i) / (runs - i) for i in range(min(n, runs))]
+    return float(np.prod(np.maximum(factors, 0)))
+
+
+def expected_best(losses: np.ndarray, n: int) -> float:
+    """Return the mean of the best of n runs drawn from some."""
+    return best_by(lambda runs, k, n: ((runs - k) / runs) ** n)(losses, n)
+
+
+def unsorted(losses: np.ndarray, n: int) -> float:
+    """Use the right chances in the wrong order."""
+    k = np.arange(len(losses))
+    chances = ((len(losses) - k) / len(losses)) ** n - ((len(losses) - k - 1) / len(losses)) ** n
+    return float(np.sum(losses * chances))
+
+
+exercise(
+    "9.2",
+    "What is the best of n worth?",
+    3,
+    mistake(
+        "best_of_all",
+        "This is the best of all runs, whatever n is.",
+        "Is the best run always among the n that are drawn?",
+        lambda losses, n: np.min(losses),
+    ),
+    mistake(
+        "mean",
+        "This is the mean of all runs, whatever n is.",
+        "With n = 2, which of the two runs is reported?",
+        lambda losses, n: np.mean(losses),
+    ),
+    mistake(
+        "largest",
+        "This is the expected *largest* loss of n.",
+        "Which loss is the best?",
+        lambda losses, n: -expected_best(-losses, n),
+    ),
+    mistake(
+        "without_replacement",
+        "Here no run can be drawn twice.",
+        "Each draw is a new training. Can two of them end with equal losses?",
+        best_by(without_replacement),
+    ),
+    mistake(
+        "unsorted",
+        "The chances belong to sorted losses.",
+        "Which run is the best of n if it is drawn at all? And which one only if no other is?",
+        unsorted,
+    ),
+    mistake(
+        "one_more",
+        "This is the best of n + 1 runs, or of n - 1.",
+        "With n = 1, what is the mean of the best?",
+        lambda losses, n: expected_best(losses, n + 1),
+        lambda losses, n: expected_best(losses, n - 1) if n > 1 else np.mean(losses),
+    ),
+    mistake(
+        "first_n",
+        "This is the best of the first n runs.",
+        "Which runs might have been drawn instead?",
+        lambda losses, n: np.min(losses[:n]),
+    ),
+    cases=lambda random: [
+        (np.array([1.0, 2.0]), 2),
+        (np.array([3.0, -1.0, 2.0]), 1),
+        *[
+            (np.round(random.uniform(-1, 1, size), 2), n)
+            for size, n in [(3, 2), (4, 3), (5, 2), (6, 12), (1, 3)]
+        ],
+        (np.array([0.5, 0.2, 0.5, 0.2]), 3),
+        (random.uniform(0, 1, 40).astype("float32"), 20),
+    ],
+    question="What is the chance that all n draws are among the k worst runs?",
+)(expected_best)
+
+
+# --- 9.3
+
+
+def report_by(honest: Callable, claim: Callable = lambda x: x.mean(axis=0).min()) -> Callable:
+    """Make an answer, right or with faults."""
+    return lambda losses: (claim(losses), honest(losses))
+
+
+def leave_one_out(
+    losses: np.ndarray, chosen_by: Callable = lambda others: others.mean(axis=0)
+) -> float:
+    """Choose by all other seeds, and judge by the one left out; return the mean."""
+    found = []
+    for i, row in enumerate(losses):
+        choice = np.argmin(chosen_by(np.delete(losses, i, axis=0)))
+        found.append(row[choice])
+    return float(np.mean(found))
+
+
+def claimed_and_honest(losses: np.ndarray) -> tuple:
+    """Return what is claimed of the winner, and what holds for a new seed."""
+    return report_by(leave_one_out)(losses)
+
+
+def in_turn(losses: np.ndarray) -> float:
+    """Choose by one seed, and judge by the others."""
+    choices = losses.argmin(axis=1)
+    left = [np.delete(losses[:, choice], i).mean() for i, choice in enumerate(choices)]
+    return float(np.mean(left))
+
+
+exercise(
+    "9.3",
+    "What the winner does next time",
+    3,
+    mistake(
+        "same_seeds",
+        "the winner is judged by the seeds that chose it.",
+        "Which numbers had no part in the choice?",
+        report_by(lambda x: x.mean(axis=0).min()),
+    ),
+    mistake(
+        "best_of_each",
+        "this is the mean of each seed's best setting.",
+        "Does anybody know, before a seed has run, which setting it will favour?",
+        report_by(lambda x: x.min(axis=1).mean()),
+    ),
+    mistake(
+        "mean_of_all",
+        "this is the mean of all settings.",
+        "Which setting is judged with the seed that is left out?",
+        report_by(lambda x: x.mean()),
+    ),
+    mistake(
+        "one_chooses",
+        "one seed chooses, and the others judge.",
+        "Which should be many, the seeds that choose, or those that judge?",
+        report_by(in_turn),
+    ),
+    mistake(
+        "best_run",
+        "settings are chosen by their best run.",
+        "What did section 2 of the chapter say about best runs?",
+        report_by(lambda x: leave_one_out(x, lambda others: others.min(axis=0))),
+    ),
+    mistake(
+        "claims_best_run",
+        "this is the best single run.",
+        "What is claimed of a setting, one run or its mean?",
+        report_by(leave_one_out, np.min),
+        report_by(leave_one_out, lambda x: x.min(axis=1).mean()),
+    ),
+    cases=lambda random: [
+        (np.array([[1.0, 2.0], [3.0, 1.0], [2.0, 2.0]]),),
+        *[
+            (np.round(random.normal(0, 1, shape) + random.normal(0, 1, shape[0])[:, None], 2),)
+            for shape in [(2, 3), (4, 2), (3, 5), (6, 4), (5, 1)]
+        ],
+        (random.uniform(0, 1, (8, 6)).astype("float32"),),
+    ],
+    question="Leave out the first seed. Which setting do the others choose? How did that one do?",
+    parts=("the claimed loss", "the honest loss"),
+    by_part=True,
+)(claimed_and_honest)
+
+
+# --- 9.4
+
+
+predict(
+    "9.4",
+    "odds_of_sweeps",
+    2,
+    a=(True, "The best of ten equal settings, a run each, lies over one s below their mean."),
+    b=(False, "With the same seeds for all settings, the winner's loss isn't too good any more."),
+    c=(True, "To halve the standard error of a mean takes four times as many seeds."),
+    d=(False, "If the 95 % intervals of two means overlap, luck alone explains the difference."),
+    e=(True, "If 20 equal settings are tested at 5 % each, some alarm is likelier than none."),
+    f=(False, "With 16 seeds each, to compare best runs is about as safe as to compare means."),
+)

@@ -1,0 +1,648 @@
+"""The checks of the exercises of chapter 06."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import tensorflow as tf
+
+from tapecourse.feedback.checking import Parts, letters, letters_seen
+from tapecourse.feedback.core import NotRight, exercise, mistake
+from tapecourse.feedback.predictions import predict
+
+Random = np.random.Generator
+
+# --- 6.1
+
+
+def trace_counts() -> dict:
+    """Return how often each program is traced."""
+    return {"a": 2, "b": 3, "c": 1, "d": 2, "e": 1, "f": 3}
+
+
+def wrong_letters(found: list[Parts], right: list[Parts]) -> list[str]:
+    """Return the letters of the programs whose count is wrong."""
+    return [name[-1] for name, count in right[0].items() if found[0][name] != count]
+
+
+exercise(
+    "6.1",
+    "How many traces?",
+    2,
+    mistake(
+        "calls",
+        "Each call is taken for a trace.",
+        "What does a call do whose signature has been seen before?",
+        lambda: {"a": 6, "b": 4, "c": 4, "d": 4, "e": 2, "f": 4},
+    ),
+    mistake(
+        "global",
+        "All but e are right.",
+        "How does TensorFlow learn that a global variable of Python has changed?",
+        seen=lambda found, right: wrong_letters(found, right) == ["e"],
+    ),
+    mistake(
+        "several",
+        "Several counts are wrong.",
+        "Write down the signature of each call: what is a tensor there, and what is Python?",
+        seen=lambda found, right: len(wrong_letters(found, right)) > 1,
+    ),
+    mistake(
+        "one",
+        "All counts but one are right.",
+        "Write down the signature of each call: what is a tensor there, and what is Python?",
+        seen=lambda found, right: len(wrong_letters(found, right)) == 1,
+    ),
+    cases=lambda random: [()],
+    probe=lambda answer: by_program(answer()),
+    secret=True,
+    tolerance=1e-6,
+)(trace_counts)
+
+
+def by_program(value: Any) -> Any:
+    """Name the entries of a dict by their programs."""
+    if isinstance(value, dict):
+        return {f"the count of program {key}": each for key, each in value.items()}
+    return value
+
+
+# --- 6.2
+
+RUNS = "how often Python runs loss_of (2 are allowed)"
+
+
+def run_training(
+    answer: Callable, sizes: tuple, rates: tuple, start: list, kind: Callable = float
+) -> dict:
+    """Let an answer train; count how often Python runs the loss, and where."""
+    weight = tf.Variable(tf.constant(start))
+    in_graph = []
+
+    def loss_of(weight: Any, x: Any, y: Any) -> tf.Tensor:
+        in_graph.append(not tf.executing_eagerly())
+        return tf.reduce_mean((tf.linalg.matvec(x, weight) - y) ** 2)
+
+    random = np.random.default_rng(len(sizes))
+    batches = [
+        tuple(
+            tf.constant(random.normal(0.5, 1, shape).astype("float32"))
+            for shape in [(size, len(start)), (size,)]
+        )
+        for size in sizes
+    ]
+    losses = answer(weight, loss_of, batches, [kind(rate) for rate in rates])
+    if losses is None:
+        raise NotRight("no_return", "It returns None.", "Does the function end in `return`?")
+    values = np.asarray([number(loss) for loss in losses], "float64")
+    return {
+        "the list of losses": values,
+        "the weight at the end": weight.numpy(),
+        "whether the loss is computed in a graph": bool(in_graph) and all(in_graph),
+        RUNS: max(2, len(in_graph)),
+    }
+
+
+def number(loss: Any) -> float:
+    """Read a loss; one of a graph has no value."""
+    try:
+        return float(loss)
+    except (TypeError, ValueError, NotImplementedError):
+        if not tf.is_tensor(loss) or hasattr(loss, "numpy"):
+            raise
+    raise NotRight(
+        "symbolic",
+        "A loss that is returned is a tensor of a graph, which has no value.",
+        "`append` in a compiled function runs while it is traced. What does a call return?",
+    )
+
+
+def train(weight: Any, loss_of: Callable, batches: list, rates: list) -> list:
+    """Train a weight."""
+    losses = []
+
+    @tf.function(reduce_retracing=True)
+    def step(x: tf.Tensor, y: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = loss_of(weight, x, y)
+        weight.assign_sub(rate * tape.gradient(loss, weight))
+        return loss
+
+    for (x, y), rate in zip(batches, rates):
+        losses.append(step(x, y, tf.constant(rate)))
+    return losses
+
+
+def train_on(how: Callable) -> Callable:
+    """Make an answer that trains eagerly, with a loss and a rate that may be wrong."""
+
+    def answer(weight: Any, loss_of: Callable, batches: list, rates: list) -> list:
+        losses = []
+        for (x, y), rate in zip(batches, rates):
+            with tf.GradientTape() as tape:
+                loss = loss_of(weight, x, y)
+            weight.assign_sub(how(rate, rates) * tape.gradient(loss, weight))
+            losses.append(loss)
+        return losses
+
+    return answer
+
+
+TRAININGS = [
+    ((4, 4, 3, 4, 2, 5), (0.1, 0.2, 0.3, 0.1, 0.1, 0.3), [1.0, -2.0]),
+    ((2, 6, 2, 3, 6), (0.3, 0.1, 0.3, 0.2, 0.1), [0.5, 1.5, -1.0]),
+]
+
+
+def runs_as(count: Callable) -> Callable:
+    """Make what a `Mistake` has `seen`: all is right, but Python runs the loss so often."""
+
+    def seen(found: list[Parts], right: list[Parts]) -> bool:
+        numbers_right = all(
+            np.allclose(a[name], b[name], rtol=1e-3, atol=1e-5)
+            for a, b in zip(found, right)
+            for name in list(b)[:3]
+        )
+        counts = [count(sizes, rates) for sizes, rates, _ in TRAININGS]
+        return numbers_right and [int(each[RUNS]) for each in found] == counts
+
+    return seen
+
+
+exercise(
+    "6.2",
+    "Traced again and again",
+    3,
+    mistake(
+        "made_anew",
+        "Python runs `loss_of` in each step.",
+        "How many compiled functions are made in a run?",
+        seen=runs_as(lambda sizes, rates: len(sizes)),
+    ),
+    mistake(
+        "rates",
+        "Python runs `loss_of` once more for each new rate.",
+        "What is the rate to the compiled function: a number of Python, or a tensor?",
+        seen=runs_as(lambda sizes, rates: len(set(rates))),
+    ),
+    mistake(
+        "sizes",
+        "Python runs `loss_of` once more for each new batch size.",
+        "How does one tell tf.function that the number of examples may be any?",
+        seen=runs_as(lambda sizes, rates: len(set(sizes))),
+    ),
+    mistake(
+        "rates_and_sizes",
+        "Python runs `loss_of` once more for each new pair of a rate and a batch size.",
+        "Which arguments of the compiled function are numbers of Python, and which shapes differ?",
+        seen=runs_as(lambda sizes, rates: len(set(zip(sizes, rates)))),
+    ),
+    mistake(
+        "first_rate",
+        "Every step is made with the first rate.",
+        "When does Python look up a variable that a compiled function only reads?",
+        seen=lambda found, right: weights_as(found, lambda rate, rates: rates[0]),
+    ),
+    mistake(
+        "eager",
+        "The numbers are right, but no graph computes them: every step is eager.",
+        "Where is tf.function?",
+        seen=lambda found, right: (
+            not any(each["whether the loss is computed in a graph"] for each in found)
+            and weights_as(found, lambda rate, rates: rate)
+        ),
+    ),
+    cases=lambda random: TRAININGS,
+    question="What is made once, what comes as an argument, and of which type is each argument?",
+    probe=run_training,
+    tolerance=1e-3,
+    again=1,
+    inputs=("the batch sizes", "rates", "the weight at the start"),
+)(train)
+
+
+def weights_as(found: list[Parts], how: Callable) -> bool:
+    """Tell whether the losses and weights are those of an eager training."""
+    return all(
+        np.allclose(each[name], other[name], rtol=1e-3, atol=1e-5)
+        for each, case in zip(found, TRAININGS)
+        for other in [run_training(train_on(how), *case)]
+        for name in list(other)[:2]
+    )
+
+
+# --- 6.3
+
+
+def batch_at_ridge(
+    factor: float = 2,
+    kernel: bool = True,
+    bytes_each: Callable = lambda size: size,
+    inputs_move: bool = True,
+    outputs_move: bool = True,
+    whole: Callable = math.ceil,
+    without_limit: Callable = lambda batch: math.inf,
+) -> Callable:
+    """Make an answer, right or with faults."""
+
+    def answer(inputs: int, units: int, size: int, ridge: float) -> float:
+        moved = bytes_each(size) * ridge
+        for_each = factor * inputs * units - moved * (inputs * inputs_move + units * outputs_move)
+        at_once = moved * inputs * units * kernel
+        if for_each <= 0:
+            return without_limit(math.floor(at_once / for_each) if for_each else math.inf)
+        return max(1, whole(at_once / for_each))
+
+    return answer
+
+
+def smallest_batch(inputs: int, units: int, size: int, ridge: float) -> float:
+    """Return the smallest batch that is limited by arithmetic."""
+    return batch_at_ridge()(inputs, units, size, ridge)
+
+
+exercise(
+    "6.3",
+    "On which side of the ridge?",
+    3,
+    mistake(
+        "multiplications_only",
+        "It counts the multiplications, and no additions.",
+        "How many operations has a sum of products?",
+        batch_at_ridge(factor=1),
+    ),
+    mistake(
+        "no_kernel",
+        "It leaves out that the kernel is read.",
+        "Which three arrays move?",
+        batch_at_ridge(kernel=False),
+    ),
+    mistake(
+        "numbers",
+        "It counts numbers, not bytes.",
+        "What is `size` for?",
+        batch_at_ridge(bytes_each=lambda size: 1),
+    ),
+    mistake(
+        "four_bytes",
+        "It takes every number to have four bytes.",
+        "What is `size` for?",
+        batch_at_ridge(bytes_each=lambda size: 4),
+    ),
+    mistake(
+        "kernel_only",
+        "It leaves out the inputs and the outputs.",
+        "Which three arrays move?",
+        batch_at_ridge(inputs_move=False, outputs_move=False),
+    ),
+    mistake(
+        "no_outputs",
+        "It leaves out that the outputs are written.",
+        "Which three arrays move?",
+        batch_at_ridge(outputs_move=False),
+    ),
+    mistake(
+        "no_inputs",
+        "It leaves out that the inputs are read.",
+        "Which three arrays move?",
+        batch_at_ridge(inputs_move=False),
+    ),
+    mistake(
+        "rounded_down",
+        "It is rounded down: that batch is still too small.",
+        "If 42.7 examples are needed, are 42 enough?",
+        batch_at_ridge(whole=math.floor),
+    ),
+    mistake(
+        "not_whole",
+        "It isn't a whole number.",
+        "If 42.7 examples are needed, how large is the smallest batch?",
+        batch_at_ridge(whole=lambda batch: batch),
+    ),
+    mistake(
+        "no_limit",
+        "Where every batch is too small, it still gives a number.",
+        "To which value does the intensity tend as the batch grows?",
+        batch_at_ridge(without_limit=lambda batch: batch),
+        batch_at_ridge(without_limit=lambda batch: batch + 1),
+        batch_at_ridge(without_limit=lambda batch: 1),
+        batch_at_ridge(without_limit=lambda batch: 0),
+    ),
+    cases=lambda random: [
+        (256, 256, 4, 16),
+        (64, 64, 4, 16),  # at most 16 in the limit: no batch
+        (24, 16, 4, 16),
+        (1000, 10, 2, 8.5),
+        (784, 128, 2, 40),
+        *[draw_layer(random) for _ in range(4)],
+    ],
+    question="Count the operations and the bytes for a batch of n. When is their ratio the ridge?",
+    tolerance=1e-9,
+)(smallest_batch)
+
+
+def draw_layer(random: Random) -> tuple:
+    """Draw a layer with a batch that isn't whole at the ridge, or none."""
+    inputs, units = (int(n) for n in random.integers(20, 600, 2))
+    return inputs, units, int(random.choice([2, 4, 8])), float(random.integers(10, 40)) + 0.37
+
+
+# --- 6.4
+
+
+def fusing(
+    alone: Callable | None = None,
+    together: Callable | None = None,
+    limited: bool = True,
+    combine: Callable = lambda apart, fused: apart / fused,
+) -> Callable:
+    """Make an answer, right or with faults; `alone` and `together` count the arrays that move."""
+
+    def answer(reads: list, ridge: float) -> float:
+        def seconds(operations: int, arrays: int) -> float:
+            return max(operations / ridge if limited else 0, 4 * arrays)
+
+        moved = [number + (i > 0) + 1 for i, number in enumerate(reads)]
+        moved = alone(reads) if alone else moved
+        fused = together(reads) if together else sum(reads) + 1
+        return combine(sum(seconds(1, each) for each in moved), seconds(len(reads), fused))
+
+    return answer
+
+
+def fusing_gain(reads: list, ridge: float) -> float:
+    """Return how many times as fast the fused chain is."""
+    return fusing()(reads, ridge)
+
+
+exercise(
+    "6.4",
+    "What fusing saves",
+    2,
+    mistake(
+        "no_limit",
+        "It counts bytes only: the fused operation takes less time than its arithmetic needs.",
+        "How many operations has the fused one, and how long do they take?",
+        fusing(limited=False),
+    ),
+    mistake(
+        "operations",
+        "It counts operations, not bytes.",
+        "Which arrays does each operation read, and which does it write?",
+        lambda reads, ridge: float(len(reads)),
+    ),
+    mistake(
+        "no_writing",
+        "It leaves out what is written.",
+        "How many arrays does each operation write?",
+        fusing(lambda r: [n + (i > 0) for i, n in enumerate(r)], sum),
+    ),
+    mistake(
+        "no_results_read",
+        "It leaves out that an operation reads what the one before has written.",
+        "Where does the second operation get its input from?",
+        fusing(lambda r: [n + 1 for n in r]),
+    ),
+    mistake(
+        "two_a_piece",
+        "It lets every operation read one array and write one.",
+        "What is `reads` for?",
+        fusing(lambda r: [2 for _ in r], lambda r: 2),
+    ),
+    mistake(
+        "fused_reads_one",
+        "It lets the fused operation read one array from outside.",
+        "Does fusing spare what comes from outside?",
+        fusing(together=lambda r: 2),
+        fusing(together=lambda r: r[0] + 1),
+    ),
+    mistake(
+        "upside_down",
+        "This is the time that is left, not the gain.",
+        "Is a gain of 2 twice as fast or twice as slow?",
+        fusing(combine=lambda apart, fused: fused / apart),
+    ),
+    mistake(
+        "share_saved",
+        "This is the share of the time that is saved.",
+        "If half of the time is saved, how many times as fast is it?",
+        fusing(combine=lambda apart, fused: 1 - fused / apart),
+    ),
+    cases=lambda random: (
+        [([2, 1], 10.0), ([1, 0, 0], 10.0), ([1] + [0] * 19, 1.0), ([1], 0.1)]
+        + [
+            (list(map(int, [1 + random.integers(0, 2), *random.integers(0, 3, n)])), ridge)
+            for n, ridge in [(2, 5.5), (4, 0.15), (6, 0.22), (7, 8.0)]
+        ]
+    ),
+    question="For each operation: which arrays move, and which takes longer, bytes or arithmetic?",
+)(fusing_gain)
+
+
+# --- 6.5
+
+
+def limited_by_memory() -> set:
+    """Return the letters of what a wider memory would speed up."""
+    return set("bcf")
+
+
+exercise(
+    "6.5",
+    "Read a profile",
+    2,
+    mistake(
+        "intensity_only",
+        "It names all operations of low intensity, also those that are far from the roof.",
+        "Which of these take more than twice what their bytes need?",
+        lambda: set("bcdefh"),
+    ),
+    mistake(
+        "most_bytes",
+        "It names the operation that moves the most bytes.",
+        "How long does its arithmetic take?",
+        seen=letters_seen(lambda found: "g" in found),
+    ),
+    mistake(
+        "slowest",
+        "It names an operation that is limited by arithmetic.",
+        "How long do its bytes take, and how long its arithmetic?",
+        seen=letters_seen(lambda found: "a" in found),
+    ),
+    mistake(
+        "far_from_roof",
+        "It names an operation that takes more than twice what the roof allows.",
+        "If its bytes took no time at all, would it be much faster?",
+        seen=letters_seen(lambda found: set("deh") & found),
+    ),
+    mistake(
+        "missing",
+        "All that it names are right; some are missing.",
+        "For each one left: how long do its bytes take, its arithmetic, and how long took it?",
+        seen=letters_seen(lambda found: found < set("bcf")),
+    ),
+    cases=lambda random: [()],
+    probe=letters("abcdefgh"),
+    secret=True,
+)(limited_by_memory)
+
+
+# --- 6.6
+
+EPOCHS = 2
+
+
+def feed(answer: Callable, images: int, batch_size: int) -> dict:
+    """Let an answer build a pipeline, go through it twice, and look at what comes and when."""
+    tf.random.set_seed(18)
+    calls = {"decode": 0, "augment": 0}
+
+    def count(kind: str, result: Callable) -> Callable:
+        def counted(value: Any) -> np.ndarray:
+            calls[kind] += 1
+            return np.asarray(result(value), "float32")
+
+        def function(value: Any) -> tf.Tensor:
+            found: Any = tf.numpy_function(counted, [value], tf.float32)
+            found.set_shape([2])
+            return found
+
+        return function
+
+    decode = count("decode", lambda name: [int(name), 0])
+    augment = count("augment", lambda image: [image[0], calls["augment"]])
+    names = np.array([str(i) for i in range(images)])
+    dataset = answer(names, 10 * np.arange(images), decode, augment, batch_size)
+    if not isinstance(dataset, tf.data.Dataset):
+        key, kind = ("no_return", "None") if dataset is None else ("no_data", type(dataset))
+        kind = getattr(kind, "__name__", kind)
+        raise NotRight(key, f"It must return a tf.data.Dataset, not {kind}.")
+    epochs = []
+    for _ in range(EPOCHS):
+        epochs.append([(np.asarray(x), np.asarray(y)) for x, y in dataset.take(3 * images)])
+    return {
+        f"the number of decodings in {EPOCHS} epochs": calls["decode"],
+        f"the number of augmentations in {EPOCHS} epochs": calls["augment"],
+        "the list of batch sizes": np.sort([np.size(labels) for _, labels in epochs[-1]])[::-1],
+        "whether each image comes once an epoch, augmented, with its label": all(
+            is_whole(batches, images) for batches in epochs
+        ),
+        "whether the order is another one in each epoch": differ(
+            [np.arange(images), *(np.concatenate([y.ravel() for _, y in e]) for e in epochs)]
+        ),
+        "whether other images make up a batch in each epoch": differ(
+            [sorted(tuple(np.sort(y.ravel())) for _, y in batches) for batches in epochs]
+        ),
+        "whether the next batch is prepared ahead": is_prefetched(dataset),
+    }
+
+
+def is_whole(batches: list, images: int) -> bool:
+    """Tell whether all images are there, each augmented and with its label."""
+    if not all(np.shape(x) == (*np.shape(y), 2) for x, y in batches):
+        return False
+    pixels = np.concatenate([x.reshape(-1, 2) for x, _ in batches])
+    labels = np.concatenate([y.ravel() for _, y in batches])
+    return (
+        np.array_equal(np.sort(pixels[:, 0]), np.arange(images))
+        and np.array_equal(10 * pixels[:, 0], labels)
+        and bool(np.all(pixels[:, 1] > 0))
+    )
+
+
+def differ(orders: list) -> bool:
+    """Tell whether no two are the same."""
+    return len({tuple(each) for each in orders}) == len(orders)
+
+
+def is_prefetched(dataset: Any) -> bool:
+    """Tell whether a pipeline ends in prefetch, options aside."""
+    while type(dataset).__name__ in ("_OptionsDataset", "_ModelDataset"):
+        [dataset] = dataset._inputs()
+    return "Prefetch" in type(dataset).__name__
+
+
+def make_pipeline(
+    names: np.ndarray, labels: np.ndarray, decode: Callable, augment: Callable, batch_size: int
+) -> tf.data.Dataset:
+    """Make a pipeline."""
+    data = tf.data.Dataset.from_tensor_slices((names, labels))
+    data = data.map(lambda name, label: (decode(name), label)).cache().shuffle(len(names))
+    data = data.map(lambda image, label: (augment(image), label))
+    return data.batch(batch_size).prefetch(1)
+
+
+def part_is(start: str, value: Callable) -> Callable:
+    """Make what a `Mistake` has `seen`: a part is this in every case, given what is right."""
+
+    def seen(found: list[Parts], right: list[Parts]) -> bool:
+        [name] = [each for each in right[0] if each.startswith(start)]
+        return all(
+            a[name] != b[name] and np.array_equal(a[name], value(b[name]))
+            for a, b in zip(found, right)
+        )
+
+    return seen
+
+
+exercise(
+    "6.6",
+    "A starved pipeline",
+    3,
+    mistake(
+        "frozen_augmentation",
+        "Each image is augmented in the first epoch only; later epochs get the same copy.",
+        "What does `cache` keep: what stands before it, or what stands after it?",
+        seen=part_is("the number of aug", lambda right: right / EPOCHS),
+    ),
+    mistake(
+        "decoded_again",
+        "Each image is decoded in every epoch.",
+        "Which stage can keep what is the same in each epoch?",
+        seen=part_is("the number of dec", lambda right: EPOCHS * right),
+    ),
+    mistake(
+        "same_order",
+        "The order isn't drawn anew in each epoch.",
+        "Where does `shuffle` stand, and what comes after it?",
+        seen=part_is("whether the order", np.logical_not),
+    ),
+    mistake(
+        "whole_batches",
+        "Batches are shuffled, not images: the same images meet in each epoch.",
+        "Which is applied first, `shuffle` or `batch`?",
+        seen=part_is("whether other images", np.logical_not),
+    ),
+    mistake(
+        "not_ahead",
+        "No batch is prepared while the step works.",
+        "Which stage prepares the next element, and of what should it be an element?",
+        seen=part_is("whether the next", np.logical_not),
+    ),
+    cases=lambda random: [(13, 4), (int(random.integers(16, 20)), 6)],
+    question="Go through the stages in their order: what is kept, what is drawn anew?",
+    probe=feed,
+    again=1,
+    inputs=("the number of images", "batch_size"),
+)(make_pipeline)
+
+
+# --- 6.7
+
+
+predict(
+    "6.7",
+    "odds_of_speed",
+    2,
+    a=(True, "The intensity of a product of square matrices doubles with their side."),
+    b=(False, "The intensity of an addition of two arrays doubles with their length."),
+    c=(False, "With half the batch size, a dense layer moves half as many bytes."),
+    d=(True, "In bfloat16 a product of matrices moves half as many bytes as in float32."),
+    e=(False, "print in a compiled function prints in each call."),
+    f=(
+        True,
+        "With an input signature [None, 4], batches of 64, 32 and 16 share a trace.",
+    ),
+)

@@ -1,0 +1,671 @@
+"""The checks of the exercises of chapter 08: replicas are simulated, one after the other."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
+from tapecourse.feedback.predictions import predict
+from tapecourse.support.hanging_logs import Log, write_log
+
+Random = np.random.Generator
+
+# --- 8.1
+
+
+@dataclass
+class Workers:
+    """What each worker has of a batch: examples (n, d), targets (n,), which of them are real."""
+
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+    def __repr__(self) -> str:
+        has = [f"{int(sum(real))} of {len(real)}" for *_, real in self.parts]
+        return f"{len(has)} workers, of whose examples {', '.join(has)} are real"
+
+
+class Waits(BaseException):
+    """Leaves a worker where it would wait for the others."""
+
+
+def run_workers(worker: Callable, parts: list[tuple]) -> list:
+    """Run a function for each part; return what each returns.
+
+    It gets its part, and `all_reduce`, which adds up what all workers give. There are no
+    processes: where a sum isn't known yet, a worker is left, and run again once all have come.
+    """
+    sums: list[np.ndarray] = []
+    while len(sums) < 20:
+        given: list[list] = [[] for _ in parts]
+        results = {}
+        for i, part in enumerate(parts):
+
+            def all_reduce(value: Any, mine: list = given[i]) -> Any:
+                mine.append(np.array(value, dtype=float))
+                if len(mine) > len(sums):
+                    raise Waits
+                return sums[len(mine) - 1].copy()[()]
+
+            copy = deepcopy(part)
+            try:
+                results[i] = worker(*copy, all_reduce)
+            except Waits:
+                continue
+            if not all(map(np.array_equal, part, copy)):
+                raise NotRight(
+                    "changes_argument",
+                    "It changes what it is given, which others may need.",
+                    "Which line assigns to something that was given? Work on a copy.",
+                )
+        if len(results) == len(parts):
+            return list(results.values())
+        last = [mine[-1].shape for mine in given if len(mine) > len(sums)]
+        if results:
+            one, other = min(results), min(set(range(len(parts))) - set(results))
+            raise NotRight(
+                "hang",
+                f"It hangs: worker {other} waits in an all-reduce, and worker {one} never comes.",
+                "Does every worker call `all_reduce` equally often, one without examples too?",
+            )
+        if len(set(last)) > 1:
+            raise NotRight(
+                "hang",
+                f"The workers give all-reduce arrays of different shapes: {last[0]} and others.",
+                "What do all workers have in the same shape?",
+            )
+        sums.append(sum(mine[-1] for mine in given))  # pyright: ignore[reportArgumentType]
+    raise NotRight("hang", "It calls `all_reduce` more than 20 times.", "Which sums are needed?")
+
+
+def run_worker_step(answer: Callable, workers: Workers, w: np.ndarray, decay: float) -> dict:
+    """Look at the loss and the gradient that each worker returns."""
+
+    def worker(x: np.ndarray, y: np.ndarray, real: np.ndarray, all_reduce: Callable) -> tuple:
+        value = answer(x, y, real, w.copy(), decay, all_reduce)
+        if value is None:
+            question = "Does the function end in `return`? To print a value doesn't return it."
+            raise NotRight("no_return", "It returns None.", question)
+        if not isinstance(value, tuple | list) or len(value) != 2:
+            raise NotRight("count", "It must return two values, the loss and the gradient.")
+        return tuple(value)
+
+    losses, gradients = zip(*run_workers(worker, workers.parts))
+    return {"the loss of each worker": losses, "the gradient of each worker": gradients}
+
+
+def sharing(
+    count: str = "real",
+    penalty: str = "once",
+    loss: str = "whole",
+    gradient: str = "whole",
+    factor: float = 2.0,
+) -> Callable:
+    """Make an answer, right or with faults."""
+
+    def answer(
+        x: np.ndarray, y: np.ndarray, real: np.ndarray, w: Any, decay: float, add: Callable
+    ) -> tuple:
+        errors, workers = x @ w - y, add(1.0)
+        sums = np.sum(real * errors**2), factor * (real * errors) @ x
+        own, total = np.sum(real), add(np.sum(real))
+        guarded = max(own, 1.0)
+        divisor = {
+            "real": total,
+            "rows": add(len(y)),
+            "guarded means averaged": guarded * workers,
+            "means averaged": own * workers,
+            "guarded means added": guarded,
+            "means added": own,
+            "nothing": 1.0,
+            "workers": workers,
+        }[count]
+        weights = decay * np.sum(w**2), 2 * decay * w
+        own_terms = [part / divisor for part in sums]
+        if penalty == "each":
+            own_terms = [part + weight for part, weight in zip(own_terms, weights)]
+        whole = [add(part) for part in own_terms]
+        if penalty == "once":
+            whole, own_terms = (
+                [part + weight for part, weight in zip(parts, weights)]
+                for parts in (whole, own_terms)
+            )
+        if penalty == "loss only":
+            whole[0] = whole[0] + weights[0]
+        return (
+            (whole if loss == "whole" else own_terms)[0],
+            (whole if gradient == "whole" else own_terms)[1],
+        )
+
+    return answer
+
+
+def worker_step(
+    x: np.ndarray, y: np.ndarray, real: np.ndarray, w: np.ndarray, decay: float, all_reduce: Any
+) -> tuple:
+    """Return the loss of the whole batch, and its gradient."""
+    return sharing()(x, y, real, w, decay, all_reduce)
+
+
+def draw_workers(random: Random, d: int, kind: str, *sizes: int, padded: int = -1) -> tuple:
+    """Draw the parts of some workers; the one at `padded` has no real example."""
+    parts = []
+    for i, n in enumerate(sizes):
+        x, y = random.normal(0, 1, (n, d)), random.normal(0, 2, n)
+        real = (random.random(n) < 0.7) * 1.0
+        real[:1] = 1.0
+        parts.append((x.astype(kind), y.astype(kind), real.astype(kind) * (i != padded)))
+    return Workers(parts), random.normal(0, 1, d).astype(kind), float(random.uniform(0.1, 0.5))
+
+
+def by_hand() -> tuple:
+    """Return two workers with three real examples and one."""
+    one, three = np.ones((1, 1)), np.ones((4, 1))
+    parts = [(three, np.zeros(4), np.array([1.0, 1, 0, 1])), (one, np.array([5.0]), np.ones(1))]
+    return Workers(parts), np.array([1.0]), 0.0
+
+
+exercise(
+    "8.1",
+    "One worker's part",
+    3,
+    mistake(
+        "mean_of_means",
+        "Each worker's mean counts the same, however many real examples the worker has.",
+        "By which number must each worker divide its sum?",
+        sharing("means averaged"),
+        sharing("guarded means averaged"),
+        sharing("means averaged", penalty="each"),
+        sharing("guarded means averaged", penalty="each"),
+    ),
+    mistake(
+        "sum_of_means",
+        "The workers' own means are added up.",
+        "With eight equal workers, how long would this gradient be?",
+        sharing("means added"),
+        sharing("guarded means added"),
+        sharing("means added", penalty="each"),
+        sharing("guarded means added", penalty="each"),
+    ),
+    mistake(
+        "padding",
+        "It is divided by the number of all rows, those that are no real examples included.",
+        "What does `real` count?",
+        sharing("rows"),
+        sharing("rows", penalty="each"),
+    ),
+    mistake(
+        "penalty_of_each",
+        "The examples are right, but every worker adds the penalty, and then they are summed.",
+        "How often does `decay` get into the sum?",
+        sharing(penalty="each"),
+    ),
+    mistake(
+        "no_penalty",
+        "The penalty on the weights is missing in the gradient.",
+        "What is the derivative of decay * sum(w**2)?",
+        sharing(penalty="none"),
+        sharing(penalty="loss only"),
+    ),
+    mistake(
+        "own_gradient",
+        "Each worker returns a gradient of its own examples only.",
+        "How does a worker learn of the examples of the others?",
+        sharing(gradient="own"),
+        sharing(gradient="own", loss="own"),
+    ),
+    mistake(
+        "own_loss",
+        "The gradient is right; the loss is each worker's own part.",
+        "Is the loss the same for all workers?",
+        sharing(loss="own"),
+    ),
+    mistake(
+        "no_division",
+        "The sums are not divided by the number of real examples.",
+        "Is the loss a sum or a mean?",
+        sharing("nothing"),
+        sharing("workers"),
+    ),
+    mistake(
+        "factor",
+        "The gradient of the examples has half the length that it should have.",
+        "What is the derivative of a square?",
+        sharing(factor=1.0),
+    ),
+    cases=lambda random: [
+        by_hand(),
+        draw_workers(random, 2, "float64", 2, 1),
+        draw_workers(random, 1, "float64", 3, 3, 2),
+        draw_workers(random, 3, "float32", 4, 7, 1, 2),
+        draw_workers(random, 2, "float64", 3, 0, 5),
+        draw_workers(random, 2, "float64", 5, 2, padded=1),
+    ],
+    question="What can each worker compute alone, and which sums must all of them know?",
+    probe=run_worker_step,
+    inputs=("", "w", "decay"),
+    again=1,
+)(worker_step)
+
+
+# --- 8.2
+
+
+def combined(
+    mean: str = "weighted", within: str = "weighted", between: float = 1.0, divide: str = "all"
+) -> Callable:
+    """Make an answer, right or with faults."""
+
+    def answer(counts: np.ndarray, means: np.ndarray, variances: np.ndarray) -> tuple:
+        shares = (counts / np.sum(counts)).astype(means.dtype)[:, None]
+        equal = np.full_like(shares, 1 / len(counts))
+        whole = np.sum((shares if mean == "weighted" else equal) * means, axis=0)
+        weights = shares if within == "weighted" else equal
+        spread = np.sum(weights * variances, axis=0)
+        spread = spread + between * np.sum(weights * (means - whole) ** 2, axis=0)
+        n = np.sum(counts)
+        return whole, spread * (n / max(n - 1, 1) if divide == "one less" else 1)
+
+    return answer
+
+
+def by_squares(counts: np.ndarray, means: np.ndarray, variances: np.ndarray) -> tuple:
+    """Subtract the square of the mean from the mean of the squares."""
+    shares = (counts / np.sum(counts)).astype(means.dtype)[:, None]
+    mean = np.sum(shares * means, axis=0)
+    return mean, np.sum(shares * (variances + means**2), axis=0) - mean**2
+
+
+def whole_statistics(counts: np.ndarray, means: np.ndarray, variances: np.ndarray) -> tuple:
+    """Return the mean and the variance of the whole batch."""
+    return combined()(counts, means, variances)
+
+
+def draw_statistics(
+    random: Random, kind: str, features: int, middle: float, *counts: int
+) -> tuple:
+    """Draw parts of a batch; return how many each has, and their means and variances."""
+    parts = [random.normal(middle, random.uniform(0.5, 2), (n, features)) for n in counts]
+    parts = [part + random.normal(0, 1, features) for part in parts]
+    means, variances = ([f(part, axis=0) for part in parts] for f in (np.mean, np.var))
+    return np.array(counts), np.array(means).astype(kind), np.array(variances).astype(kind)
+
+
+exercise(
+    "8.2",
+    "Statistics of the whole batch",
+    2,
+    mistake(
+        "equal_workers",
+        "Every worker counts the same, however many images it has.",
+        "What is the sum over the images of one worker?",
+        combined("equal", "equal"),
+        combined("equal"),
+        combined("equal", "equal", 0.0),
+        combined("equal", between=0.0),
+    ),
+    mistake(
+        "no_between",
+        "the workers' variances are averaged, and that the means differ is left out.",
+        "If each worker has equal images, but each other ones: what is the variance of all?",
+        combined(between=0.0),
+        combined(within="equal", between=0.0),
+    ),
+    mistake(
+        "equal_variances",
+        "the mean is weighted by the counts, the variance isn't.",
+        "How much does an image count that shares its worker with many others?",
+        combined(within="equal"),
+    ),
+    mistake(
+        "one_less",
+        "this divides by one less than the number of images.",
+        "By what did the workers divide?",
+        combined(divide="one less"),
+    ),
+    mistake(
+        "sign",
+        "the spread of the means is subtracted.",
+        "Can the whole batch vary less than its parts do on average?",
+        combined(between=-1.0),
+    ),
+    mistake(
+        "cancellation",
+        "The variance is right, but for means that are large against the spread.",
+        "Which two large numbers do you subtract? (Chapter 01 calls what happens cancellation.)",
+        seen=lambda found, right: all(
+            np.allclose(a["the variance"], b["the variance"], rtol=1e-3)
+            for a, b in zip(found[:-1], right)
+        ),
+    ),
+    cases=lambda random: [
+        (np.array([3, 1]), np.array([[1.0], [5.0]]), np.array([[0.0], [0.0]])),
+        draw_statistics(random, "float64", 1, 0.0, 2, 4),
+        draw_statistics(random, "float64", 2, -1.0, 5, 5, 2),
+        draw_statistics(random, "float32", 3, 1.0, 1, 7),
+        draw_statistics(random, "float64", 2, 0.5, 6),
+        draw_statistics(random, "float32", 1, 3000.0, 9, 4, 30),
+    ],
+    question="Write the sum and the sum of squared distances over all images with what is given.",
+    tolerance=3e-3,
+    parts=("the mean", "the variance"),
+    by_part=True,
+)(whole_statistics)
+
+
+# --- 8.3
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the time of a step, right or with faults."""
+
+    overlaps: bool = True
+    round_parts: bool = True  # a ring sends pieces; else each round sends the whole gradient
+    rounds: float = 2.0  # times n - 1
+    share: bool = True  # the batch is shared out among the workers
+    forward: float = 1 / 3
+    counts: str = "all"
+
+    def seconds(self, n: int, compute: float, latency: float, transfer: float) -> float:
+        """Return the seconds of a step with n workers."""
+        compute = compute / n if self.share else compute
+        rounds = self.rounds * (n - 1)
+        talk = rounds * latency + rounds * transfer / (n if self.round_parts else 1)
+        if self.overlaps:
+            return self.forward * compute + max((1 - self.forward) * compute, talk)
+        return compute + talk
+
+    def best(self, compute: float, latency: float, transfer: float, most: int) -> tuple:
+        """Return the fastest number of workers, and the largest that is worth its cost."""
+        numbers = list(range(1, most + 1))
+        if self.counts == "powers":
+            numbers = [n for n in numbers if n & (n - 1) == 0]
+        times = {n: self.seconds(n, compute, latency, transfer) for n in numbers}
+        fast = min(times, key=lambda n: (round(times[n], 12), n))
+        return fast, max(n for n in times if n * times[n] <= 2 * times[1] * (1 + 1e-12))
+
+
+def best_workers(compute: float, latency: float, transfer: float, most: int) -> tuple:
+    """Return the fastest number of workers, and the largest that is worth its cost."""
+    return Model().best(compute, latency, transfer, most)
+
+
+def cheapest_of(faulty: Callable) -> Callable:
+    """Make an answer whose second number is wrong."""
+
+    def answer(compute: float, latency: float, transfer: float, most: int) -> tuple:
+        fast, _ = best_workers(compute, latency, transfer, most)
+        times = [Model().seconds(n, compute, latency, transfer) for n in range(1, most + 1)]
+        return fast, faulty(np.array(times), fast)
+
+    return answer
+
+
+LINKS = [  # seconds of computing, of a round, of sending a gradient, and the most workers
+    (1.5, 0.01, 0.1, 16),
+    (0.9, 0.001, 0.5, 32),
+    (0.3, 0.02, 0.0, 12),
+    (0.05, 0.03, 0.02, 8),
+    (6.0, 0.0, 0.05, 40),
+]
+
+exercise(
+    "8.3",
+    "Where scaling stops paying",
+    3,
+    mistake(
+        "no_overlap",
+        "The time of talking is added to all of the computing.",
+        "What does the network card do while the backward pass still computes?",
+        Model(overlaps=False).best,
+    ),
+    mistake(
+        "overlaps_all",
+        "The talking overlaps with the forward pass, too.",
+        "When does the first piece of a gradient exist?",
+        Model(forward=0.0).best,
+    ),
+    mistake(
+        "thirds",
+        "The forward pass gets two thirds of the computing, and the backward pass one.",
+        "Which of the two is twice as long?",
+        Model(forward=2 / 3).best,
+    ),
+    mistake(
+        "one_way",
+        "A gradient goes around the ring once only.",
+        "After one round trip each piece is summed. Who knows it?",
+        Model(rounds=1.0).best,
+    ),
+    mistake(
+        "whole_gradients",
+        "Each round sends the whole gradient.",
+        "How large is the piece that a worker sends in a round?",
+        Model(round_parts=False).best,
+    ),
+    mistake(
+        "powers",
+        "Only powers of two are tried.",
+        "Which numbers from 1 to `most` are allowed?",
+        Model(counts="powers").best,
+    ),
+    mistake(
+        "not_shared",
+        "Each worker computes as long as one alone.",
+        "How much of the batch has each of n workers?",
+        Model(share=False).best,
+    ),
+    mistake(
+        "first_too_dear",
+        "The first number is right; the second is the first number that costs too much.",
+        "Does it still cost at most twice as much?",
+        cheapest_of(
+            lambda times, fast: (
+                1
+                + max(
+                    i + 1 for i, t in enumerate(times) if (i + 1) * t <= 2 * times[0] * (1 + 1e-12)
+                )
+            )
+        ),
+    ),
+    mistake(
+        "cost_of_a_step",
+        "The first number is right; the second compares seconds, not workers times seconds.",
+        "Who pays for the other workers?",
+        cheapest_of(lambda times, fast: max(i + 1 for i, t in enumerate(times) if t <= times[0])),
+        cheapest_of(lambda times, fast: fast),
+    ),
+    cases=lambda random: (
+        LINKS
+        + [
+            (
+                round(float(random.uniform(0.2, 3)), 3),
+                round(float(random.uniform(0.001, 0.03)), 4),
+                round(float(random.uniform(0.0, 0.4)), 3),
+                int(random.integers(10, 60)),
+            )
+            for _ in range(4)
+        ]
+    ),
+    question="How long is a step with 1 worker, and how long with 2? Do these two on paper.",
+    parts=("the fastest number", "the largest number that is worth it"),
+    tolerance=1e-9,
+)(best_workers)
+
+
+# --- 8.4
+
+
+def parse(log: Log) -> dict[int, list[str]]:
+    """Return what each worker says, by its number."""
+    said: dict[int, list[str]] = {}
+    for line in log:
+        _, _, worker, text = line.split(maxsplit=3)
+        said.setdefault(int(worker), []).append(text)
+    return said
+
+
+def culprit(log: Log) -> int:
+    """Return the worker that isn't in the all-reduce in which all others are."""
+    last = {worker: texts[-1] for worker, texts in parse(log).items()}
+    waits = [text for text in last.values() if text.startswith("begins")]
+    usual = max(waits, key=waits.count)
+    return next(worker for worker, text in last.items() if text != usual)
+
+
+def not_in_one(log: Log) -> int | None:
+    """Return a worker that isn't in any all-reduce."""
+    last = {worker: texts[-1] for worker, texts in parse(log).items()}
+    return next((each for each, text in last.items() if not text.startswith("begins")), None)
+
+
+def order(log: Log) -> list[int]:
+    """Return the worker of each line."""
+    return [int(line.split()[2]) for line in log]
+
+
+def fewest_begun(log: Log) -> int:
+    """Return the worker that has begun the fewest all-reduces; the first of them."""
+    said = parse(log)
+    begun = {w: sum(t.startswith("begins") for t in texts) for w, texts in said.items()}
+    return min(sorted(begun), key=lambda w: begun[w])
+
+
+exercise(
+    "8.4",
+    "Who keeps the others waiting?",
+    2,
+    mistake(
+        "last_line",
+        "This is the worker of the last line of the log.",
+        "The clocks differ. What is certain about two lines of different machines?",
+        lambda log: order(log)[-1],
+    ),
+    mistake(
+        "first_silent",
+        "This is the worker that fell silent first, by its clock.",
+        "The clocks differ. What is certain about two lines of different machines?",
+        lambda log: min(set(order(log)), key=lambda w: len(log) - order(log)[::-1].index(w)),
+    ),
+    mistake(
+        "fewest_lines",
+        "This is the worker that has written the fewest lines.",
+        "Which of a worker's lines say that it waits?",
+        lambda log: min(sorted(set(order(log))), key=order(log).count),
+    ),
+    mistake(
+        "other_all_reduce",
+        "It is right where one worker isn't in an all-reduce, and wrong where all are in one.",
+        "Are all of them in the same one?",
+        not_in_one,
+        lambda log: -1 if not_in_one(log) is None else not_in_one(log),
+        lambda log: 0 if not_in_one(log) is None else not_in_one(log),
+        fewest_begun,
+    ),
+    cases=lambda random: [
+        (write_log(random, workers, who, cause, steps),)
+        for workers, who, cause, steps in [
+            (3, 1, "reads", 1),
+            (3, 2, "alone", 2),
+            (4, 0, "reads", 2),
+            (4, 3, "fewer batches", 2),
+            (5, 1, "alone", 1),
+            (3, 0, "killed", 2),
+            (4, 2, "reads", 3),
+            (12, 10, "reads", 1),
+        ]
+    ],
+    question="Look at the last line of each worker, and not at their order.",
+    inputs=("",),
+)(culprit)
+
+
+# --- 8.5
+
+
+def findings() -> dict:
+    """Return for each log the worker at fault, and the cause."""
+    return {1: (1, "e"), 2: (2, "b"), 3: (0, "c"), 4: (3, "a")}
+
+
+def by_log(value: Any) -> Any:
+    """Name the entries of a dict of pairs."""
+    if not isinstance(value, dict):
+        return value
+    told = {}
+    for log, pair in value.items():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            fact = f"Log {log} must have a pair, such as (0, 'a'), and has {pair!r}."
+            raise NotRight("no_pair", fact)
+        told |= {f"the worker of log {log}": pair[0], f"the cause of log {log}": pair[1]}
+    return told
+
+
+def wrong_ones(what: str) -> Callable:
+    """Make what a `Mistake` has `seen`: only workers, or only causes, are wrong."""
+
+    def seen(found: list[Parts], right: list[Parts]) -> bool:
+        wrong = [name for name, value in right[0].items() if found[0][name] != value]
+        return all(name.startswith(f"the {what}") for name in wrong)
+
+    return seen
+
+
+exercise(
+    "8.5",
+    "Four runs that don't get on",
+    3,
+    mistake(
+        "workers",
+        "All causes are right; at least one worker isn't.",
+        "In which logs do the clocks of the machines differ?",
+        seen=wrong_ones("worker"),
+    ),
+    mistake(
+        "slow",
+        "In one of these logs all-reduces do end; only late.",
+        "Follow one worker at a time: what takes it longest?",
+        lambda: findings() | {1: (1, "a")},
+        lambda: findings() | {1: (1, "b")},
+        lambda: findings() | {1: (1, "c")},
+        lambda: findings() | {1: (1, "d")},
+        lambda: findings() | {1: (1, "f")},
+    ),
+    mistake(
+        "causes",
+        "All workers are right; at least one cause isn't.",
+        "What is the last that the worker says, and what does it say before?",
+        seen=wrong_ones("cause"),
+    ),
+    cases=lambda random: [()],
+    probe=lambda answer: by_log(answer()),
+    secret=True,
+)(findings)
+
+
+# --- 8.6
+
+
+predict(
+    "8.6",
+    "odds_of_scaling",
+    2,
+    a=(False, "In a ring of twice as many workers, each sends twice as many bytes in a step."),
+    b=(True, "A worker without a single image can take part, and the result stays right."),
+    c=(False, "If the local means are added, not averaged, Adam's first step is n times as long."),
+    d=(
+        True,
+        "With 16 workers that each fail once in 1,000 hours, a day passes with odds of 2 : 1.",
+    ),
+    e=(
+        False,
+        "Batch normalization in training gives each image the same in halves as in a whole.",
+    ),
+    f=(
+        True,
+        "If a fifth of a step can't be shared, no number of workers makes it 6 times as fast.",
+    ),
+)

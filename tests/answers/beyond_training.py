@@ -1,0 +1,397 @@
+"""Answers to the exercises of chapter 10."""
+
+import numpy as np
+from answers import right, with_odds, wrong
+from scipy.stats import rankdata, spearmanr
+
+import tensorflow as tf
+
+# 10.1: does the map know the network?
+
+
+@right("10.1")
+def by_spearman(way, trained, randomized, images):
+    found = [
+        spearmanr(np.abs(way(trained, image)).ravel(), np.abs(way(randomized, image)).ravel())[0]
+        for image in images
+    ]
+    return np.mean(found)
+
+
+@right("10.1")
+def by_ranks(way, trained, randomized, images):
+    total = 0.0
+    for image in images:
+        ranks = [rankdata(np.abs(way(net, image))) for net in (trained, randomized)]
+        a, b = (rank - rank.mean() for rank in ranks)
+        total += (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
+    return total / len(images)
+
+
+def agreement(
+    change=np.abs, correlate=lambda a, b: spearmanr(a, b)[0], collect=np.mean, network=1
+):
+    def answer(way, trained, randomized, images):
+        networks, found = (trained, randomized), []
+        for image in images:
+            pair = way(trained, image), way(networks[network], image)
+            found.append(correlate(*(change(each).ravel() for each in pair)))
+        return collect(found)
+
+    return answer
+
+
+def by_double_argsort(a, b):
+    return np.corrcoef(a.argsort().argsort(), b.argsort().argsort())[0, 1]
+
+
+wrong("10.1", "signs")(agreement(np.array))
+wrong("10.1", "values")(agreement(correlate=lambda a, b: np.corrcoef(a, b)[0, 1]))
+wrong("10.1", "ties")(agreement(correlate=by_double_argsort))
+wrong("10.1", "sum")(agreement(collect=sum))
+wrong("10.1", "one_image")(agreement(collect=lambda found: found[0]))
+wrong("10.1", "one_network")(agreement(network=0))
+wrong("10.1", "distance")(agreement(collect=lambda found: 1 - np.mean(found)))
+wrong("10.1", "counterexample")(agreement(collect=np.median))
+wrong("10.1", "counterexample")(agreement(collect=lambda found: abs(np.mean(found)) + 0.1))
+
+
+@wrong("10.1", "together")
+def all_at_once(way, trained, randomized, images):
+    a, b = ([np.abs(way(net, image)) for image in images] for net in (trained, randomized))
+    return spearmanr(np.ravel(a), np.ravel(b))[0]
+
+
+# 10.2: spot the edge detector
+
+right("10.2")(lambda: {"b", "e"})
+right("10.2")(lambda: "eb")
+right("10.2")(lambda: ["b", "e"])
+wrong("10.2", "half")(lambda: {"b"})
+wrong("10.2", "half")(lambda: "e")
+wrong("10.2", "covered")(lambda: {"a", "b", "e"})
+wrong("10.2", "noise")(lambda: {"c", "d"})
+wrong("10.2", "none")(lambda: set())
+wrong("10.2", "no_letters")(lambda: {"edges"})
+wrong("10.2", "no_letters")(lambda: 2)
+
+
+# 10.3: repair integrated gradients
+
+
+def gradient_of(score, points):
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        scores = score(points)
+    return tape.gradient(scores, points)
+
+
+@right("10.3")
+def in_a_loop(score, images, baselines, steps):
+    way, total = images - baselines, 0.0
+    for k in range(steps):
+        total += gradient_of(score, baselines + (k + 0.5) / steps * way)
+    parts = way * total / steps
+    return parts, tf.reduce_sum(parts, axis=1) - (score(images) - score(baselines))
+
+
+@right("10.3")
+def in_one_batch(score, images, baselines, steps):
+    """All points of all paths at once."""
+    middles = tf.cast((tf.range(steps) * 2 + 1) / (2 * steps), images.dtype)[:, None, None]
+    points = baselines + middles * (images - baselines)
+    slopes = gradient_of(score, tf.reshape(points, (-1, images.shape[1])))
+    parts = (images - baselines) * tf.reduce_mean(tf.reshape(slopes, points.shape), axis=0)
+    return parts.numpy(), (tf.reduce_sum(parts, axis=1) + score(baselines) - score(images)).numpy()
+
+
+def path(place=0.5, end=lambda x, b: x - b, factor=lambda x, b: x - b, gap=None):
+    def answer(score, images, baselines, steps):
+        total = 0.0
+        for k in range(steps):
+            points = baselines + (k + place) / steps * end(images, baselines)
+            total += gradient_of(score, points)
+        parts = factor(images, baselines) * total / steps
+        change = score(images) - score(baselines)
+        total = tf.reduce_sum(parts, axis=1)
+        return parts, gap(total, change, score(images)) if gap else total - change
+
+    return answer
+
+
+def image_only(image, baseline):
+    return image
+
+
+wrong("10.3", "left")(path(place=0.0))
+wrong("10.3", "path")(path(end=image_only))
+wrong("10.3", "factor")(path(factor=image_only))
+wrong("10.3", "factor")(path(place=0.0, factor=image_only))
+wrong("10.3", "path")(
+    path(0.0, image_only, image_only, lambda total, change, after: total - after)
+)
+wrong("10.3", "path")(path(0.5, image_only, image_only))
+wrong("10.3", "gap_of_image")(path(gap=lambda total, change, after: total - after))
+wrong("10.3", "gap_sign")(path(gap=lambda total, change, after: change - total))
+wrong("10.3", "gap_size")(path(gap=lambda total, change, after: abs(total - change)))
+wrong("10.3", "no_gap")(path(gap=lambda total, change, after: total))
+wrong("10.3", "counterexample")(path(place=1.0))
+wrong("10.3", "counterexample")(path(factor=lambda image, baseline: 1.0))
+wrong("10.3", "count")(lambda *arguments: in_a_loop(*arguments)[0])
+
+
+# 10.4: the derivative of a root
+
+
+def jacobian(residual, x, theta, by):
+    """Return a Jacobian, row by row: `pfor` would trace a graph for each."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(by)
+        value = residual(x, theta)
+    return tape.jacobian(value, by, experimental_use_pfor=False)
+
+
+def jacobians(residual, x, theta):
+    return jacobian(residual, x, theta, x), jacobian(residual, x, theta, theta)
+
+
+@right("10.4")
+def by_solving(residual, x, theta):
+    by_x, by_theta = jacobians(residual, x, theta)
+    return -tf.linalg.solve(by_x, by_theta[:, tf.newaxis])[:, 0]
+
+
+@right("10.4")
+def with_one_jacobian(residual, x, theta):
+    """As most would write it."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, theta])
+        value = residual(x, theta)
+    return -np.linalg.inv(tape.jacobian(value, x)) @ tape.jacobian(value, theta).numpy()
+
+
+@right("10.4")
+def by_forward_mode(residual, x, theta):
+    with tf.autodiff.ForwardAccumulator(theta, tf.ones_like(theta)) as forward:
+        value = residual(x, theta)
+    by_theta = forward.jvp(value)
+    by_x, _ = jacobians(residual, x, theta)
+    return np.linalg.lstsq(by_x.numpy(), -by_theta.numpy(), rcond=None)[0]
+
+
+def combined(combine):
+    return lambda residual, x, theta: combine(
+        *(part.numpy() for part in jacobians(residual, x, theta))
+    )
+
+
+wrong("10.4", "sign")(combined(lambda j, b: np.linalg.solve(j, b)))
+wrong("10.4", "no_solve")(combined(lambda j, b: -b))
+wrong("10.4", "transposed")(combined(lambda j, b: -np.linalg.inv(j).T @ b))
+wrong("10.4", "product")(combined(lambda j, b: -j @ b))
+wrong("10.4", "elementwise")(combined(lambda j, b: -b / j.diagonal()))
+wrong("10.4", "fixed_point")(combined(lambda j, b: np.linalg.inv(np.eye(len(b)) - j) @ b))
+wrong("10.4", "counterexample")(combined(lambda j, b: -2 * np.linalg.solve(j, b)))
+wrong("10.4", "counterexample")(combined(lambda j, b: -np.linalg.solve(j, b[:, None])))
+
+
+@wrong("10.4", "elementwise")
+def with_gradients(residual, x, theta):
+    """The tape adds up the equations, for x; the right side is as it should be."""
+    _, by_theta = jacobians(residual, x, theta)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = residual(x, theta)
+    return -by_theta / tape.gradient(value, x)
+
+
+@wrong("10.4", "summed")
+def summed(residual, x, theta):
+    by_x, _ = jacobians(residual, x, theta)
+    with tf.GradientTape() as tape:
+        tape.watch(theta)
+        value = residual(x, theta)
+    return -np.linalg.inv(by_x).sum(axis=1) * tape.gradient(value, theta).numpy()
+
+
+# 10.5: make it read what you want
+
+
+def losses_of(network, images, targets):
+    log = tf.nn.log_softmax(network(images, training=False))
+    return -tf.gather(log, targets, batch_dims=1)
+
+
+def moves(change, put_back, follow=lambda moved, start: moved):
+    """Make an answer from a change by the gradient, and a way to put pixels back."""
+
+    def answer(network, images, targets, size, stride, steps):
+        moved = images
+        for _ in range(steps):
+            at = follow(moved, images)
+            with tf.GradientTape() as tape:
+                tape.watch(at)
+                losses = losses_of(network, at, targets)
+            moved = moved + stride * change(tape.gradient(losses, at))
+            moved = put_back(moved, images, size)
+        return moved
+
+    return answer
+
+
+def both(moved, start, size):
+    low, high = tf.maximum(start - size, 0.0), tf.minimum(start + size, 1.0)
+    return tf.clip_by_value(moved, low, high)
+
+
+def down(gradient):
+    return -tf.sign(gradient)
+
+
+def in_range(moved, start, size):
+    return tf.clip_by_value(moved, 0.0, 1.0)
+
+
+def in_ball(moved, start, size):
+    return start + tf.clip_by_value(moved - start, -size, size)
+
+
+right("10.5")(moves(down, both))
+
+
+@right("10.5")
+def with_change(network, images, targets, size, stride, steps):
+    """Keep the change apart from the images, and take the mean loss."""
+    change = tf.Variable(tf.zeros_like(images))
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            logits = network(images + change)
+            loss = tf.reduce_mean(
+                tf.keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+            )
+        change.assign_sub(stride * np.sign(tape.gradient(loss, change)))
+        change.assign(np.clip(change, -size, size))
+        change.assign(np.clip(images + change, 0, 1) - images)
+    return (images + change).numpy()
+
+
+wrong("10.5", "uphill")(moves(tf.sign, both))
+wrong("10.5", "uphill")(moves(lambda gradient: gradient, lambda moved, start, size: moved))
+wrong("10.5", "plain")(moves(lambda gradient: -gradient, both))
+wrong("10.5", "plain")(moves(lambda gradient: -gradient, in_range))
+wrong("10.5", "ball")(moves(down, in_range))
+wrong("10.5", "ball")(moves(down, lambda moved, start, size: moved))
+wrong("10.5", "scale")(moves(down, in_ball))
+wrong("10.5", "stale")(moves(down, both, lambda moved, start: start))
+wrong("10.5", "counterexample")(moves(lambda gradient: -2 * tf.sign(gradient), both))
+wrong("10.5", "no_return")(lambda *arguments: None)
+
+
+@wrong("10.5", "late")
+def put_back_at_the_end(network, images, targets, size, stride, steps):
+    free = moves(down, lambda moved, start, size: moved)
+    return both(free(network, images, targets, size, stride, steps), images, size)
+
+
+@wrong("10.5", "counterexample")
+def in_training_mode(network, images, targets, size, stride, steps):
+    def trained(images, training):
+        return network(images, training=True)
+
+    return moves(down, both)(trained, images, targets, size, stride, steps)
+
+
+# 10.6: the trace of a Hessian
+
+
+def product(loss, variables, vector):
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            value = loss()
+        gradients = inner.gradient(value, variables, unconnected_gradients="zero")
+        along = tf.add_n([tf.reduce_sum(g * v) for g, v in zip(gradients, vector)])
+    return outer.gradient(along, variables, unconnected_gradients="zero")
+
+
+@right("10.6")
+def probe_by_probe(loss, variables, probes):
+    total = 0.0
+    for vector in probes:
+        total += sum(
+            tf.reduce_sum(v * h) for v, h in zip(vector, product(loss, variables, vector))
+        )
+    return total / len(probes)
+
+
+@right("10.6")
+def forward_over_reverse(loss, variables, probes):
+    found = []
+    for vector in probes:
+        with tf.autodiff.ForwardAccumulator(variables, vector) as forward:
+            with tf.GradientTape() as tape:
+                value = loss()
+            gradients = tape.gradient(value, variables)
+        moved = [forward.jvp(g) if g is not None else None for g in gradients]
+        found.append(sum(np.sum(v * m) for v, m in zip(vector, moved) if m is not None))
+    return np.mean(found)
+
+
+def traced(of_probe, collect=np.mean):
+    def answer(loss, variables, probes):
+        return collect(
+            [float(of_probe(vector, product(loss, variables, vector))) for vector in probes]
+        )
+
+    return answer
+
+
+def times(one, other):
+    return sum(np.sum(a * b) for a, b in zip(one, other))
+
+
+wrong("10.6", "sum")(traced(times, np.sum))
+wrong("10.6", "one_probe")(traced(times, lambda found: found[0]))
+wrong("10.6", "not_dotted")(traced(lambda v, h: sum(np.sum(each) for each in h)))
+wrong("10.6", "length")(traced(lambda v, h: times(h, h)))
+wrong("10.6", "counterexample")(traced(lambda v, h: times(v, h) / 2))
+
+
+@wrong("10.6", "gradient")
+def first_derivative(loss, variables, probes):
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, variables)
+    return np.mean([times(vector, gradients) for vector in probes])
+
+
+@wrong("10.6", "blocks")
+def one_by_one(loss, variables, probes):
+    found = []
+    for vector in probes:
+        parts = [(product(loss, [x], [v])[0], v) for x, v in zip(variables, vector)]
+        found.append(sum(np.sum(h * v) for h, v in parts))
+    return np.mean(found)
+
+
+@wrong("10.6", "raises")
+def without_zeros(loss, variables, probes):
+    found = []
+    for vector in probes:
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                value = loss()
+            gradients = inner.gradient(value, variables)
+        products = outer.gradient(gradients, variables, output_gradients=vector)
+        found.append(sum(tf.reduce_sum(v * h) for v, h in zip(vector, products)))
+    return np.mean(found)
+
+
+# 10.7: predict, with odds
+
+STATEMENTS = {"a": True, "b": False, "c": True, "d": False, "e": False, "f": True}
+
+right("10.7")(with_odds(STATEMENTS, 0.9))
+right("10.7")(with_odds(STATEMENTS, 0.8, c=0.5))
+wrong("10.7", "coin")(with_odds(STATEMENTS, 0.5))
+wrong("10.7", "worse_than_coin")(with_odds(STATEMENTS, 0.2))
+wrong("10.7", "not_enough")(with_odds(STATEMENTS, 0.9, a=0.1, f=0.4))

@@ -1,0 +1,356 @@
+"""Answers to the exercises of chapter 08."""
+
+import numpy as np
+from answers import right, with_odds, wrong
+
+# 8.1: one worker's part
+
+
+@right("8.1")
+def three_sums(x, y, real, w, decay, all_reduce):
+    errors = x @ w - y
+    count = all_reduce(real.sum())
+    loss = all_reduce((real * errors**2).sum() / count)
+    gradient = all_reduce(2 * x.T @ (real * errors) / count)
+    return loss + decay * w @ w, gradient + 2 * decay * w
+
+
+@right("8.1")
+def one_sum(x, y, real, w, decay, all_reduce):
+    """All that is to be summed in one array, and only the rows that are real."""
+    x, y = x[real == 1], y[real == 1]
+    errors = x @ w - y
+    sums = all_reduce(np.concatenate([[len(y), errors @ errors], 2 * errors @ x]))
+    return [sums[1] / sums[0] + decay * np.sum(w * w), sums[2:] / sums[0] + 2 * decay * w]
+
+
+@right("8.1")
+def shared_penalty(x, y, real, w, decay, all_reduce):
+    """Each worker adds its share of the penalty."""
+    workers, count = all_reduce(1), all_reduce(np.sum(real))
+    loss = np.sum(real * (x @ w - y) ** 2) / count + decay * np.sum(w**2) / workers
+    gradient = sum((2 * m * (a @ w - b) * a for a, b, m in zip(x, y, real)), np.zeros(len(w)))
+    return all_reduce(loss), all_reduce(gradient / count + 2 * decay * w / workers)
+
+
+def worker(divide, penalty_in_sum=False, reduce_loss=True, factor=2):
+    """Make an answer; `divide` takes what is real, all_reduce, and the sums of two kinds."""
+
+    def step(x, y, real, w, decay, all_reduce):
+        errors = x @ w - y
+        loss, gradient = np.sum(real * errors**2), factor * x.T @ (real * errors)
+        loss, gradient = (divide(part, real, all_reduce) for part in (loss, gradient))
+        if penalty_in_sum:
+            loss, gradient = loss + decay * np.sum(w**2), gradient + 2 * decay * w
+        loss, gradient = all_reduce(loss) if reduce_loss else loss, all_reduce(gradient)
+        if not penalty_in_sum:
+            loss, gradient = loss + decay * np.sum(w**2), gradient + 2 * decay * w
+        return loss, gradient
+
+    return step
+
+
+def by_all(part, real, all_reduce):
+    return part / all_reduce(np.sum(real))
+
+
+wrong("8.1", "mean_of_means")(worker(lambda part, real, add: part / real.sum() / add(1)))
+wrong("8.1", "sum_of_means")(worker(lambda part, real, add: part / max(1, real.sum())))
+wrong("8.1", "padding")(worker(lambda part, real, add: part / add(len(real))))
+wrong("8.1", "penalty_of_each")(worker(by_all, penalty_in_sum=True))
+wrong("8.1", "own_loss")(worker(by_all, reduce_loss=False))
+wrong("8.1", "no_division")(worker(lambda part, real, add: part))
+wrong("8.1", "factor")(worker(by_all, factor=1))
+wrong("8.1", "counterexample")(worker(by_all, factor=-2))
+
+
+@wrong("8.1", "counterexample")
+def as_given(x, y, real, w, decay, all_reduce):
+    if np.sum(real) == 0:
+        return 0.0, np.zeros_like(w)
+    errors = x @ w - y
+    loss = np.sum(real * errors**2) / np.sum(real) + decay * np.sum(w**2)
+    gradient = 2 * (real * errors) @ x / np.sum(real) + 2 * decay * w
+    return loss, all_reduce(gradient)
+
+
+@wrong("8.1", "hang")
+def empty_leaves(x, y, real, w, decay, all_reduce):
+    count = all_reduce(np.sum(real))
+    if not np.sum(real):
+        return decay * np.sum(w**2), 2 * decay * w
+    errors = x @ w - y
+    loss, gradient = np.sum(real * errors**2) / count, 2 * (real * errors) @ x / count
+    return all_reduce(loss) + decay * np.sum(w**2), all_reduce(gradient) + 2 * decay * w
+
+
+@wrong("8.1", "hang")
+def rows_are_sent(x, y, real, w, decay, all_reduce):
+    errors = all_reduce(x @ w - y)
+    return np.mean(errors**2), 2 * errors @ x
+
+
+@wrong("8.1", "no_penalty")
+def without_penalty(x, y, real, w, decay, all_reduce):
+    loss, gradient = three_sums(x, y, real, w, decay, all_reduce)
+    return loss, gradient - 2 * decay * w
+
+
+@wrong("8.1", "own_gradient")
+def not_shared(x, y, real, w, decay, all_reduce):
+    count, errors = all_reduce(np.sum(real)), real * (x @ w - y)
+    loss = all_reduce(np.sum(errors**2) / count) + decay * np.sum(w**2)
+    return loss, 2 * errors @ x / count + 2 * decay * w
+
+
+@wrong("8.1", "count")
+def gradient_only(x, y, real, w, decay, all_reduce):
+    return three_sums(x, y, real, w, decay, all_reduce)[1:]
+
+
+@wrong("8.1", "no_return")
+def returns_nothing(x, y, real, w, decay, all_reduce):
+    three_sums(x, y, real, w, decay, all_reduce)
+
+
+@wrong("8.1", "changes_argument")
+def overwrites(x, y, real, w, decay, all_reduce):
+    y -= x @ w
+    count = all_reduce(np.sum(real))
+    loss = all_reduce(np.sum(real * y**2) / count)
+    return loss + decay * np.sum(w**2), all_reduce(-2 * (real * y) @ x / count) + 2 * decay * w
+
+
+# 8.2: statistics of the whole batch
+
+
+@right("8.2")
+def two_parts(counts, means, variances):
+    mean = np.average(means, axis=0, weights=counts)
+    return mean, np.average(variances + (means - mean) ** 2, axis=0, weights=counts)
+
+
+@right("8.2")
+def one_after_the_other(counts, means, variances):
+    """Put one worker after the other to those before."""
+    n, mean, squares = counts[0], means[0], counts[0] * variances[0]
+    for m, other, variance in zip(counts[1:], means[1:], variances[1:]):
+        step = other - mean
+        squares = squares + m * variance + step**2 * n * m / (n + m)
+        mean = mean + step * m / (n + m)
+        n = n + m
+    return mean, squares / n
+
+
+@right("8.2")
+def squares_in_double(counts, means, variances):
+    shares, means = (counts / counts.sum())[:, None], means.astype("float64")
+    mean = (shares * means).sum(axis=0)
+    return mean, (shares * (variances + means**2)).sum(axis=0) - mean**2
+
+
+@wrong("8.2", "cancellation")
+def squares_as_they_are(counts, means, variances):
+    n = np.float32(counts.sum())
+    weights = counts.astype(means.dtype)[:, None]
+    mean = (weights * means).sum(axis=0) / n
+    return mean, (weights * (variances + means * means)).sum(axis=0) / n - mean * mean
+
+
+wrong("8.2", "equal_workers")(
+    lambda counts, means, variances: (means.mean(axis=0), variances.mean(axis=0))
+)
+wrong("8.2", "equal_workers")(
+    lambda counts, means, variances: (
+        means.mean(axis=0),
+        variances.mean(axis=0) + means.var(axis=0),
+    )
+)
+wrong("8.2", "no_between")(
+    lambda counts, means, variances: (
+        np.average(means, axis=0, weights=counts),
+        np.average(variances, axis=0, weights=counts),
+    )
+)
+wrong("8.2", "no_between")(
+    lambda counts, means, variances: (two_parts(counts, means, variances)[0], variances.mean(0))
+)
+
+
+def mended(mend):
+    """Make an answer whose variance is not right."""
+
+    def answer(counts, means, variances):
+        mean, variance = two_parts(counts, means, variances)
+        return mean, mend(variance, mean, counts, means, variances)
+
+    return answer
+
+
+wrong("8.2", "equal_variances")(
+    mended(lambda v, mean, n, means, variances: np.mean(variances + (means - mean) ** 2, axis=0))
+)
+wrong("8.2", "one_less")(mended(lambda v, mean, n, *_: v * n.sum() / max(1, n.sum() - 1)))
+wrong("8.2", "sign")(
+    mended(
+        lambda v, mean, n, means, variances: np.average(
+            variances - (means - mean) ** 2, axis=0, weights=n
+        )
+    )
+)
+wrong("8.2", "counterexample")(mended(lambda v, *_: np.sqrt(v)))
+wrong("8.2", "count")(lambda counts, means, variances: two_parts(counts, means, variances)[0])
+
+
+# 8.3: where scaling stops paying
+
+
+def step_seconds(n, compute, latency, transfer):
+    forward, backward = compute / (3 * n), 2 * compute / (3 * n)
+    piece = transfer / n
+    return forward + max(backward, (latency + piece) * 2 * (n - 1))
+
+
+@right("8.3")
+def in_a_loop(compute, latency, transfer, most):
+    alone = step_seconds(1, compute, latency, transfer)
+    shortest, fastest, worth = alone, 1, 1
+    for n in range(2, most + 1):
+        seconds = step_seconds(n, compute, latency, transfer)
+        if seconds < shortest:
+            shortest, fastest = seconds, n
+        if n * seconds <= 2 * alone:
+            worth = n
+    return fastest, worth
+
+
+@right("8.3")
+def in_arrays(compute, latency, transfer, most):
+    n = np.arange(1, most + 1)
+    talk = 2 * (n - 1) * latency + 2 * (n - 1) / n * transfer
+    seconds = compute / n / 3 + np.maximum(2 / 3 * compute / n, talk)
+    return n[np.argmin(seconds)], n[n * seconds <= 2 * compute][-1]
+
+
+def by_seconds(seconds, numbers=lambda most: range(1, most + 1), last=0):
+    """Make an answer from a model of the seconds (n, compute, latency, transfer)."""
+
+    def answer(compute, latency, transfer, most):
+        times = {n: seconds(n, compute, latency, transfer) for n in numbers(most)}
+        worth = max(n for n in times if n * times[n] <= 2 * times[1])
+        return min(times, key=times.get), worth + last
+
+    return answer
+
+
+wrong("8.3", "no_overlap")(
+    by_seconds(lambda n, c, latency, t: c / n + 2 * (n - 1) * (latency + t / n))
+)
+wrong("8.3", "overlaps_all")(
+    by_seconds(lambda n, c, latency, t: max(c / n, 2 * (n - 1) * (latency + t / n)))
+)
+wrong("8.3", "thirds")(
+    by_seconds(
+        lambda n, c, latency, t: 2 / 3 * c / n + max(c / n / 3, 2 * (n - 1) * (latency + t / n))
+    )
+)
+wrong("8.3", "one_way")(
+    by_seconds(
+        lambda n, c, latency, t: c / n / 3 + max(2 / 3 * c / n, (n - 1) * (latency + t / n))
+    )
+)
+wrong("8.3", "whole_gradients")(
+    by_seconds(
+        lambda n, c, latency, t: c / n / 3 + max(2 / 3 * c / n, 2 * (n - 1) * (latency + t))
+    )
+)
+wrong("8.3", "powers")(
+    by_seconds(step_seconds, lambda most: [2**k for k in range(10) if 2**k <= most])
+)
+wrong("8.3", "not_shared")(
+    by_seconds(lambda n, c, latency, t: c / 3 + max(2 / 3 * c, 2 * (n - 1) * (latency + t / n)))
+)
+wrong("8.3", "first_too_dear")(by_seconds(step_seconds, last=1))
+wrong("8.3", "counterexample")(
+    by_seconds(
+        lambda n, c, latency, t: (
+            c / n / 3 + max(2 / 3 * c / n, 2 * (n - 1) * (latency / n + t / n))
+        )
+    )
+)
+
+
+@wrong("8.3", "cost_of_a_step")
+def up_to_the_fastest(compute, latency, transfer, most):
+    return (in_a_loop(compute, latency, transfer, most)[0],) * 2
+
+
+# 8.4: who keeps the others waiting?
+
+
+@right("8.4")
+def last_lines(log):
+    last = {line.split()[2]: line.split()[3:] for line in log}
+    texts = list(last.values())
+    return [int(worker) for worker, text in last.items() if texts.count(text) == 1][0]
+
+
+@right("8.4")
+def the_rare_one(log):
+    last = {}
+    for line in reversed(log):
+        words = line.split(" ", 3)
+        last.setdefault(words[2], words[3])
+    texts = list(last.values())
+    return int(min(last, key=lambda worker: texts.count(last[worker])))
+
+
+wrong("8.4", "last_line")(lambda log: int(log[-1].split()[2]))
+wrong("8.4", "counterexample")(lambda log: 1 + int(log[-1].split()[2]))
+wrong("8.4", "no_return")(lambda log: print(log[-1]))
+
+
+@wrong("8.4", "first_silent")
+def silent_first(log):
+    last = {line.split()[2]: i for i, line in enumerate(log)}
+    return int(min(last, key=last.get))
+
+
+@wrong("8.4", "fewest_lines")
+def fewest(log):
+    workers = [int(line.split()[2]) for line in log]
+    return min(sorted(set(workers)), key=workers.count)
+
+
+@wrong("8.4", "other_all_reduce")
+def outside(log):
+    last = {line.split()[2]: line.split()[3] for line in log}
+    return next((int(worker) for worker in last if last[worker] != "begins"), None)
+
+
+# 8.5: four runs that don't get on
+
+TRUE = {1: (1, "e"), 2: (2, "b"), 3: (0, "c"), 4: (3, "a")}
+
+right("8.5")(lambda: TRUE)
+right("8.5")(lambda: {log: list(pair) for log, pair in TRUE.items()})
+wrong("8.5", "workers")(lambda: TRUE | {4: (1, "a")})
+wrong("8.5", "workers")(lambda: TRUE | {4: (1, "a"), 2: (0, "b")})
+wrong("8.5", "slow")(lambda: TRUE | {1: (1, "a")})
+wrong("8.5", "causes")(lambda: TRUE | {3: (0, "d")})
+wrong("8.5", "causes")(lambda: TRUE | {2: (2, "a"), 4: (3, "b")})
+wrong("8.5", "counterexample")(lambda: TRUE | {1: (0, "c")})
+wrong("8.5", "missing")(lambda: {log: TRUE[log] for log in (1, 2, 3)})
+wrong("8.5", "no_pair")(lambda: dict.fromkeys(TRUE, 1))
+wrong("8.5", "no_dict")(lambda: list(TRUE.values()))
+
+
+# 8.6: predict, with odds
+
+STATEMENTS = {"a": False, "b": True, "c": False, "d": True, "e": False, "f": True}
+
+right("8.6")(with_odds(STATEMENTS, 0.9))
+right("8.6")(with_odds(STATEMENTS, 0.8, d=0.5))
+wrong("8.6", "coin")(with_odds(STATEMENTS, 0.5))
+wrong("8.6", "worse_than_coin")(with_odds(STATEMENTS, 0.2))
+wrong("8.6", "not_enough")(with_odds(STATEMENTS, 0.9, c=0.9, f=0.4))
