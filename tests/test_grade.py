@@ -80,7 +80,7 @@ def test_the_learner(tmp_path, file, learner):
         ("ada.ipynb", notebook("check-1-1", "answer-2-1", "check-2-1"), SECOND),  # most of it
         (f"{SECOND}.ipynb", notebook("check-1-1", "check-2-1"), SECOND),
         (f"ada/{SECOND}.ipynb", notebook(), SECOND),
-        (f"ada/{SECOND}/x.ipynb", notebook("check-9-1"), SECOND),
+        (f"ada/{SECOND}/x.ipynb", notebook("check-99-1"), SECOND),
         ("ada.ipynb", '{"cells": [{"id": "task-2-1"}]}', SECOND),  # without nbgrader's metadata
         (f"{SECOND}.ipynb", notebook("mine", text='"grade_id": "check-1-1"'), SECOND),
     ],
