@@ -27,8 +27,8 @@ lab: $(INSTALLED)  ## open the course in JupyterLab
 site: $(INSTALLED)  ## build the course as a site, from the notebooks as they are, in runs/site
 	@$(PY) docs/build.py
 
-site-open: site  ## build the site, and serve it: prints its address; ARGS="9000" names another port
-	@$(PY) -m http.server --bind 127.0.0.1 --directory runs/site $(ARGS)
+site-open: site  ## build the site, and serve it at a free port: prints the address; ARGS="9000" names a port
+	@$(PY) -u -m http.server --bind 127.0.0.1 --directory runs/site $(or $(ARGS),0)
 
 export: $(INSTALLED)  ## write all that is derived from notebooks: modules, exercises, README's figure
 	@$(PY) -m tapecourse export

@@ -13,6 +13,10 @@ ROOT = Path(__file__).parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "solutions").glob("*/*.ipynb"))
 
+# The tests run in as many processes as there are cores (two): a thread of TensorFlow's for each.
+for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(name, "1")
+
 # `quick` is for each change; `thorough`, with more of everything, for once a week:
 # pytest --hypothesis-profile=thorough, or HYPOTHESIS_PROFILE=thorough in the environment.
 settings.register_profile("quick", derandomize=True, deadline=None)

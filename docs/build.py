@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sphinx.cmd.build import build_main
+# jsonschema would compile a grammar of addresses that no notebook has: a second and more.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+from sphinx.cmd.build import build_main  # noqa: E402
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent

@@ -170,6 +170,13 @@ def escape_bars(
     lines[:] = [re.sub(r"(`.*?`)|\|", lambda found: found[1] or r"\|", line) for line in lines]
 
 
+def leave_out(
+    app: Sphinx, what: str, name: str, thing: object, skipped: bool, options: object
+) -> bool | None:
+    """Leave out what Python itself writes of the fields of a named tuple."""
+    return True if str(thing.__doc__).startswith("Alias for field number") else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("course_repository", "", "html", str)
     app.connect("source-read", prepare)
@@ -177,4 +184,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", add_vega)
     app.connect("build-finished", copy_mathjax)
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-skip-member", leave_out)
     return {"parallel_read_safe": True}

@@ -76,15 +76,15 @@ def map_row(chapter) -> str:
 # --- the parameters of all chapters
 
 
-def parameter_table(_: str) -> str:
+def parameter_list(_: str) -> str:
     """List the parameters of each chapter, from its own comments."""
-    lines = ["| chapter | parameter | default | meaning |", "|---|---|---|---|"]
+    lines = []
     for chapter in read_chapters().values():
-        link = f"[{chapter.name}](notebooks/{chapter.stem}.ipynb)"
+        lines += ["", f"[{chapter.name} · {chapter.title}](notebooks/{chapter.stem}.ipynb)", ""]
         for cell in chapter.cells:
             if "parameters" in cell.metadata.get("tags", []):
                 for name, _, default, meaning in PARAMETER.findall(cell.source):
-                    lines.append(f"| {link} | `{name}` | `{default}` | {meaning} |")
+                    lines.append(f"- `{name}` = `{default}`: {meaning}")
     return "\n".join(lines) + "\n"
 
 
@@ -220,7 +220,7 @@ def as_number(text: str) -> float:
     return float(text.replace(",", "").replace("−", "-"))
 
 
-PARTS = {"chapter-map": chapter_map, "parameters": parameter_table, "terms": term_list}
+PARTS = {"chapter-map": chapter_map, "parameters": parameter_list, "terms": term_list}
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

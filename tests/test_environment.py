@@ -80,6 +80,14 @@ def test_the_workflow_names_files_that_exist():
         assert (ROOT / name).exists(), name
 
 
+def test_the_site_is_published_only_if_all_other_jobs_succeed():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    site = jobs.pop("site")
+    assert sorted(site["needs"]) == sorted(jobs)
+    assert not re.search(r"always|failure|cancelled", site["if"])  # would run it all the same
+    assert not [job for job in jobs.values() if "continue-on-error" in str(job)]
+
+
 def test_the_changelog_ends_at_the_version():
     """The version itself stands in pyproject.toml, and nowhere else."""
     changelog = (ROOT / "CHANGELOG.md").read_text()

@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from tapecourse import graph, tape, training
+from tapecourse.feedback import build_your_own_tape as feedback
 from tapecourse.feedback import core
 
 from tapecourse.feedback.checking import LONGEST_LINE, first_wrong, known, shown
@@ -206,6 +207,21 @@ def test_earlier_steps_that_are_not_solved_are_stood_in_for(monkeypatch):
     state, said = checked("W.2", multiply=workshop.late)
     assert state == "wrong" and "The pull-back looks up a value when it is called" in said
     assert "W.1" not in checked("W.2", multiply=stub)[1]
+
+
+def test_by_hand_is_what_the_tape_says(capsys):
+    values = feedback.network_values(np.random.default_rng(1), 6, 3, 4, 5)
+    true = workshop.backward(values)
+    feedback.compare(workshop.backward, values)
+    assert capsys.readouterr().out.count("exact, up to rounding") == len(true) == 18
+    nearly = true | {"w1": true["w1"] * (1 + 3e-5), "mean": true["mean"] * 3, "b2": true["logits"]}
+    del nearly["beta"]
+    feedback.compare(lambda v: nearly, values)
+    told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert told["w1"] == "close, by 3e-05 of the largest element"
+    assert told["mean"] == "off, by 2 of the largest element"
+    assert told["b2"] == "off: its shape is (6, 5), and must be (5,)"
+    assert told["beta"] == "missing" and told["gamma"] == "exact, up to rounding"
 
 
 def rebound(answer, names):

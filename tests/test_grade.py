@@ -17,7 +17,7 @@ from tapecourse.tools.nbgrader_engine import reason, student_id
 from tapecourse.tools.submissions import find_submissions
 
 ASSIGNMENTS = sorted(path.name for path in (ROOT / "exercises").iterdir())
-FIRST, SECOND, *_ = ASSIGNMENTS
+FIRST, SECOND, *_, WORKSHOP = ASSIGNMENTS
 
 
 def notebook(*names, text=""):
@@ -83,6 +83,8 @@ def test_the_learner(tmp_path, file, learner):
         (f"ada/{SECOND}/x.ipynb", notebook("check-99-1"), SECOND),
         ("ada.ipynb", '{"cells": [{"id": "task-2-1"}]}', SECOND),  # without nbgrader's metadata
         (f"{SECOND}.ipynb", notebook("mine", text='"grade_id": "check-1-1"'), SECOND),
+        ("ada.ipynb", notebook("check-W-1", "answer-W-2"), WORKSHOP),
+        (f"ada/{WORKSHOP.lower()}.ipynb", notebook(), WORKSHOP),
     ],
 )
 def test_the_assignment(tmp_path, file, content, assignment):

@@ -322,6 +322,8 @@ def test_figures_move_by_keyboard_in_an_untrusted_notebook_without_a_kernel(page
     page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
     expect(page.locator("#jp-main-statusbar")).to_contain_text("No Kernel")
     cells = nbformat.read(course / MOVING, as_version=4).cells
+    trust = f"Notebook not trusted: 0 of {len(cells)} code cells trusted."
+    expect(page.locator(f'[title="{trust}"]')).to_be_visible()
     for number, cell in enumerate(cells):
         part = shown(page).locator(f'.jp-Cell[data-windowed-list-index="{number}"]')
         part.scroll_into_view_if_needed()

@@ -7,6 +7,7 @@ A step's check takes the earlier steps from where the answer finds them, the lea
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache, wraps
 from typing import Any
@@ -16,6 +17,7 @@ from IPython import get_ipython
 from threadpoolctl import threadpool_limits
 
 from tapecourse.feedback.checking import Odd, is_stub
+from tapecourse import tape
 from tapecourse.feedback.build_a_tape import SHAPES, softmax
 from tapecourse.feedback.core import NotRight, Parts, exercise, exercises, mistake
 from tapecourse.support.data import read_arrays
@@ -1090,3 +1092,244 @@ exercise(
     again=0,
     builds_on=("W.1", "W.2", "W.3", "W.4", "W.5", "W.6", "W.7"),
 )(train)
+
+
+# --- W.9
+
+
+def forward(
+    x: Any, labels: Any, w1: Any, gamma: Any, beta: Any, w2: Any, b2: Any, m: Any = np
+) -> dict[str, Any]:
+    """Return all values of the network that the notebook shows, in arrays or in m's tensors."""
+    n, mean_of = len(labels), m.mean if m is np else m.reduce_mean
+    sum_of = m.sum if m is np else m.reduce_sum
+    hidden = x @ w1
+    mean = mean_of(hidden, axis=0)
+    centered = hidden - mean
+    variance = mean_of(centered**2, axis=0)
+    inverse = (variance + 1e-5) ** -0.5
+    normal = centered * inverse
+    scaled = gamma * normal + beta
+    active = m.maximum(scaled, 0) if m is np else m.relu(scaled)
+    logits = active @ w2 + b2
+    shifted = logits - np.asarray(logits).max(axis=1, keepdims=True)
+    powers = m.exp(shifted)
+    sums = sum_of(powers, axis=1, keepdims=True)
+    logs = shifted - m.log(sums)
+    loss = -sum_of(logs[np.arange(n), labels]) / n
+    values = dict(locals())
+    return {name: values[name] for name in values if name not in ("m", "mean_of", "sum_of")}
+
+
+def one_hot(v: dict) -> np.ndarray:
+    """Return a 1 in each row, at the label."""
+    return np.eye(v["logs"].shape[1])[v["labels"]]
+
+
+LINES: dict[str, Callable[[dict, dict], np.ndarray]] = {
+    "logs": lambda v, a: -one_hot(v) / v["n"],
+    "sums": lambda v, a: -a["logs"].sum(axis=1, keepdims=True) / v["sums"],
+    "powers": lambda v, a: a["sums"] * np.ones_like(v["powers"]),
+    "shifted": lambda v, a: a["logs"] + a["powers"] * v["powers"],
+    "logits": lambda v, a: a["shifted"],
+    "b2": lambda v, a: a["logits"].sum(axis=0),
+    "w2": lambda v, a: v["active"].T @ a["logits"],
+    "active": lambda v, a: a["logits"] @ v["w2"].T,
+    "scaled": lambda v, a: a["active"] * (v["scaled"] > 0),
+    "beta": lambda v, a: a["scaled"].sum(axis=0),
+    "gamma": lambda v, a: (a["scaled"] * v["normal"]).sum(axis=0),
+    "normal": lambda v, a: a["scaled"] * v["gamma"],
+    "inverse": lambda v, a: (a["normal"] * v["centered"]).sum(axis=0),
+    "variance": lambda v, a: a["inverse"] * -0.5 * v["inverse"] ** 3,
+    "centered": lambda v, a: (
+        a["normal"] * v["inverse"] + a["variance"] * 2 * v["centered"] / v["n"]
+    ),
+    "mean": lambda v, a: -a["centered"].sum(axis=0),
+    "hidden": lambda v, a: a["centered"] + a["mean"] / v["n"],
+    "w1": lambda v, a: v["x"].T @ a["hidden"],
+}
+PARAMETERS = ("w1", "gamma", "beta", "w2", "b2")
+
+
+def backward(v: dict) -> dict:
+    """Return the adjoints of all values."""
+    adjoints: dict = {}
+    for name, line in LINES.items():
+        adjoints[name] = line(v, adjoints)
+    return adjoints
+
+
+def but(name: str, line: Callable[[dict, dict], np.ndarray]) -> Callable:
+    """Make a way back in which one line is wrong."""
+
+    def changed(v: dict) -> dict:
+        adjoints = backward(v)
+        return adjoints | {name: line(v, adjoints)}
+
+    return changed
+
+
+class Values(dict):
+    """What `forward` returns, written in short."""
+
+    def __repr__(self) -> str:
+        (inputs, units), classes = self["w1"].shape, len(self["b2"])
+        return f"those of {self['n']} examples, {inputs} inputs, {units} units, {classes} classes"
+
+
+def network_values(random: Random, n: int, inputs: int, units: int, classes: int) -> Values:
+    """Draw a batch and parameters, and return all values."""
+    x, labels = random.normal(0, 1, (n, inputs)), random.integers(0, classes, n)
+    gamma, beta = random.uniform(0.5, 2, units), random.normal(0, 0.5, units)
+    w1, w2 = random.normal(0, 1, (inputs, units)), random.normal(0, 1, (units, classes))
+    return Values(forward(x, labels, w1, gamma, beta, w2, random.normal(0, 1, classes)))
+
+
+def go_back(answer: Callable, values: Values) -> dict:
+    """Ask for all adjoints, and train ten steps with them."""
+    x, labels, parameters = map(deepcopy, (values["x"], values["labels"], subset(values)))
+    adjoints = answer(values)
+    if not isinstance(adjoints, dict):
+        key = "no_return" if adjoints is None else "no_dict"
+        raise NotRight(key, f"It must return a dict, and returns {type(adjoints).__name__}.")
+    fits = all(np.shape(adjoints.get(name, 0.0)) == values[name].shape for name in LINES)
+    loss = None
+    for _ in range(10 if fits else 0):
+        found = answer(forward(x, labels, **parameters))
+        parameters = {name: p - 0.1 * found[name] for name, p in parameters.items()}
+        loss = forward(x, labels, **parameters)["loss"]
+    return {**adjoints, "the loss after ten steps with the rate 0.1": loss}
+
+
+def subset(values: dict) -> dict:
+    """Return the parameters among the values."""
+    return {name: values[name] for name in PARAMETERS}
+
+
+exercise(
+    "W.9",
+    "Backpropagate by hand",
+    4,
+    mistake(
+        "not_divided",
+        "the mean is over n examples, but what comes back isn't divided by n.",
+        "How much does the loss move, if one of n logarithms moves by 1?",
+        but("logs", lambda v, a: -one_hot(v)),
+        but(
+            "centered",
+            lambda v, a: a["normal"] * v["inverse"] + a["variance"] * 2 * v["centered"],
+        ),
+        but("hidden", lambda v, a: a["centered"] + a["mean"]),
+    ),
+    mistake(
+        "sign",
+        "the sign is wrong.",
+        "Does the result grow or shrink, if this grows?",
+        *[
+            but(name, lambda v, a, name=name: -a[name])
+            for name in ("logs", "sums", "variance", "mean")
+        ],
+    ),
+    mistake(
+        "not_summed",
+        "it was repeated on the way there, and nothing is summed on the way back.",
+        "Which axis did NumPy repeat it along?",
+        but("sums", lambda v, a: -a["logs"] / v["sums"]),
+        but("b2", lambda v, a: a["logits"]),
+        but("beta", lambda v, a: a["scaled"]),
+        but("gamma", lambda v, a: a["scaled"] * v["normal"]),
+        but("inverse", lambda v, a: a["normal"] * v["centered"]),
+        but("mean", lambda v, a: -a["centered"]),
+    ),
+    mistake(
+        "averaged",
+        "it was repeated on the way there, and what comes back is averaged, not summed.",
+        "Each copy has an influence of its own. Do influences average, or add?",
+        *[
+            but(name, lambda v, a, name=name: a[name] / v["n"])
+            for name in ("b2", "beta", "gamma", "inverse", "mean")
+        ],
+    ),
+    mistake(
+        "one_path",
+        "it is used in two places, and only one of its two contributions is there.",
+        "In which lines of `forward` does it stand on the right?",
+        but("shifted", lambda v, a: a["logs"]),
+        but("shifted", lambda v, a: a["powers"] * v["powers"]),
+        but("centered", lambda v, a: a["normal"] * v["inverse"]),
+        but("centered", lambda v, a: a["variance"] * 2 * v["centered"] / v["n"]),
+        but("hidden", lambda v, a: a["centered"]),
+    ),
+    mistake(
+        "constant",
+        "it is taken for a constant, but it depends on every example of the batch.",
+        "If one number of `hidden` changes, do mean and variance stay?",
+        but("mean", lambda v, a: 0 * v["mean"]),
+        but("variance", lambda v, a: 0 * v["variance"]),
+    ),
+    mistake(
+        "no_mask",
+        "relu hands the adjoint on where its input was negative.",
+        "If a negative input grows a little, does the result of relu move?",
+        but("scaled", lambda v, a: a["active"]),
+    ),
+    mistake(
+        "factor",
+        "a factor of the product on the way there is missing on the way back.",
+        "By what is it multiplied in `forward`?",
+        but("normal", lambda v, a: a["scaled"]),
+        but("gamma", lambda v, a: a["scaled"].sum(axis=0)),
+        but("inverse", lambda v, a: a["normal"].sum(axis=0)),
+        but("shifted", lambda v, a: a["logs"] + a["powers"]),
+    ),
+    cases=lambda random: [
+        (network_values(random, *size),)
+        for size in [(3, 2, 2, 2), (5, 3, 4, 3), (4, 4, 4, 4), (2, 5, 3, 6)]
+    ],
+    question="Nudge one number of it by hand in `forward`: how much does the loss move?",
+    probe=go_back,
+    inputs=("v",),
+    by_part=True,
+)(backward)
+
+
+def true_adjoints(values: dict) -> dict[str, np.ndarray]:
+    """Return the adjoints that the tape of chapter 03 finds."""
+    variables = {name: tape.Variable(value) for name, value in subset(values).items()}
+    with tape.Tape() as record:
+        found = forward(values["x"], values["labels"], **variables, m=tape)
+    names = list(LINES)
+    sources = [found[name] for name in names]
+    return {n: g.numpy() for n, g in zip(names, record.gradient(found["loss"], sources))}
+
+
+def compare(backward: Callable, values: dict) -> None:
+    """Print for each value whether its adjoint is exact, close, or off, and by how much."""
+    if is_stub(backward):
+        print("There is nothing to compare yet: `backward` isn't written.")
+        return
+    found = backward(values)
+    for name, right in true_adjoints(values).items():
+        print(f"{name:10}{verdict(found.get(name), right)}")
+
+
+def verdict(found: Any, right: np.ndarray) -> str:
+    """Say how far an array is from what is right."""
+    if found is None:
+        return "missing"
+    if np.shape(found) != right.shape:
+        return f"off: its shape is {np.shape(found)}, and must be {right.shape}"
+    part = np.max(abs(found - right)) / np.max(abs(right))
+    if part < 1e-12:
+        return "exact, up to rounding"
+    return f"{'close' if part < 1e-3 else 'off'}, by {part:.1g} of the largest element"
+
+
+def try_training(train: Callable, backward: Callable) -> None:
+    """Train by a function that takes a way back, and print some of the losses it returns."""
+    if is_stub(backward):
+        print("There is nothing to train with yet: `backward` isn't written.")
+        return
+    losses = train(backward)
+    for number in range(0, len(losses), max(1, len(losses) // 5)):
+        print(f"step {number:3}: loss {losses[number]:.2f}")

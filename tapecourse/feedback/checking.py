@@ -238,6 +238,8 @@ def alike(before: Any, after: Any) -> bool:
         )
     if isinstance(before, list | tuple):
         return len(before) == len(after) and all(map(alike, before, after))
+    if isinstance(before, dict):
+        return before.keys() == after.keys() and all(alike(before[k], after[k]) for k in before)
     if hasattr(before, "adjoint"):
         names = [name for name in vars(before) if name != "adjoint"]
         return all(alike(getattr(before, name), getattr(after, name)) for name in names)

@@ -21,8 +21,10 @@ class Runs(pd.DataFrame):
     """A table of runs, which is written in short."""
 
     def __repr__(self) -> str:
-        if len(self) > 7:
-            return f"{len(self)} runs of {self['setting'].nunique()} settings"
+        if len(self) > 8:
+            failed = int(self["loss"].isna().sum())
+            settings = self["setting"].nunique()
+            return f"a table of {len(self)} runs of {settings} settings, of which {failed} failed"
         rows = zip(self["setting"], self["seed"], self["loss"])
         return "runs " + ", ".join(f"{name}{seed}: {loss:g}" for name, seed, loss in rows)
 
@@ -50,11 +52,12 @@ def lead_by(
     differences: Callable = paired,
     spread: Callable = lambda d, a, b: d.std(ddof=1) / np.sqrt(len(d)),
     lead: Callable = lambda d, a, b: d.mean(),
+    keep: Callable = lambda table: table,
 ) -> Callable:
     """Make an answer, right or with faults."""
 
     def answer(runs: pd.DataFrame) -> tuple:
-        table = runs.pivot(index="seed", columns="setting", values="loss")
+        table = keep(runs.pivot(index="seed", columns="setting", values="loss"))
         best, second = winner(table)
         a, b = table[best], table[second]
         d = differences(a, b)
@@ -169,6 +172,12 @@ exercise(
         "The lead is a difference of two means over different seeds, where a run was lost.",
         "Which seeds do both of them have?",
         lead_by(lead=lambda d, a, b: b.mean() - a.mean()),
+    ),
+    mistake(
+        "complete_seeds",
+        "A seed is left out as soon as any setting failed with it.",
+        "Which runs are needed to compare two settings?",
+        lead_by(keep=lambda table: table.dropna()),
     ),
     mistake(
         "in_rows",
@@ -363,6 +372,7 @@ exercise(
         report_by(leave_one_out, lambda x: x.min(axis=1).mean()),
     ),
     cases=lambda random: [
+        (np.array([[1.0, 2.0], [3.0, 1.0]]),),
         (np.array([[1.0, 2.0], [3.0, 1.0], [2.0, 2.0]]),),
         *[
             (np.round(random.normal(0, 1, shape) + random.normal(0, 1, shape[0])[:, None], 2),)

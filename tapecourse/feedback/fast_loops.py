@@ -218,7 +218,7 @@ exercise(
     question="What is made once, what comes as an argument, and of which type is each argument?",
     probe=run_training,
     tolerance=1e-3,
-    again=1,
+    again=0,
     inputs=("the batch sizes", "rates", "the weight at the start"),
 )(train)
 
@@ -624,7 +624,7 @@ exercise(
     cases=lambda random: [(13, 4), (int(random.integers(16, 20)), 6)],
     question="Go through the stages in their order: what is kept, what is drawn anew?",
     probe=feed,
-    again=1,
+    again=0,
     inputs=("the number of images", "batch_size"),
 )(make_pipeline)
 

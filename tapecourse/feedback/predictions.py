@@ -45,7 +45,7 @@ def predict(number: str, name: str, points: int, **told: tuple[bool, str]) -> No
         points,
         mistake(
             "coin",
-            "Every statement gets about one half: that is no prediction yet.",
+            "The score is about 0.25: one half for each statement would have done as well.",
             "Which of them could you decide on paper?",
             seen=lambda found, right: abs(found[0]["the score"] - 0.25) < 0.01,
         ),

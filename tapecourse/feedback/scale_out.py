@@ -621,7 +621,7 @@ exercise(
     mistake(
         "workers",
         "All causes are right; at least one worker isn't.",
-        "In which logs do the clocks of the machines differ?",
+        "Follow each worker by itself: which one isn't where the others wait?",
         seen=wrong_ones("worker"),
     ),
     mistake(

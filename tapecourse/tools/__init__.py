@@ -5,8 +5,3 @@
 `grade` grades submissions: `submissions` finds them, `nbgrader_engine` gives each to nbgrader,
 and `nbgrader_steps` is what grading adds to that. `export` writes what is derived from notebooks.
 """
-
-import sys
-
-# jsonschema would take 1.5 s to compile its grammar of web addresses, whenever nbformat is loaded.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]

@@ -728,3 +728,85 @@ def answers_at_once(images, labels):
 def gives_logits(images, labels):
     read = network(images[:100], labels[:100], 1)
     return lambda x: np.eye(10)[read(x)]
+
+
+# W.9: backpropagate by hand
+
+
+@right("W.9")
+def backward(v):
+    n, rows, bars = len(v["labels"]), np.arange(len(v["labels"])), {}
+    bars["logs"] = np.zeros_like(v["logs"])
+    bars["logs"][rows, v["labels"]] = -1 / n
+    bars["sums"] = 1 / n / v["sums"]
+    bars["powers"] = np.repeat(bars["sums"], v["powers"].shape[1], axis=1)
+    bars["shifted"] = bars["powers"] * v["powers"] + bars["logs"]
+    bars["logits"] = bars["shifted"].copy()
+    bars["b2"] = np.einsum("nk->k", bars["logits"])
+    bars["w2"] = np.einsum("nu,nk->uk", v["active"], bars["logits"])
+    bars["active"] = np.einsum("uk,nk->nu", v["w2"], bars["logits"])
+    bars["scaled"] = np.where(v["active"] > 0, bars["active"], 0.0)
+    bars["beta"] = bars["scaled"].sum(0)
+    bars["gamma"] = np.einsum("nu,nu->u", bars["scaled"], v["normal"])
+    bars["normal"] = bars["scaled"] * v["gamma"]
+    bars["inverse"] = np.einsum("nu,nu->u", bars["normal"], v["centered"])
+    bars["variance"] = bars["inverse"] * -0.5 / (v["variance"] + 1e-5) ** 1.5
+    bars["centered"] = bars["normal"] * v["inverse"] + 2 / n * v["centered"] * bars["variance"]
+    bars["mean"] = -np.add.reduce(bars["centered"])
+    bars["hidden"] = bars["centered"] + bars["mean"] / n
+    bars["w1"] = np.einsum("ni,nu->iu", v["x"], bars["hidden"])
+    return bars
+
+
+@right("W.9")
+def by_formulas(v):
+    """Takes the whole of softmax, and of batch normalization, in a line each."""
+    n, bars = v["n"], backward(v)
+    bars["logits"] = (v["powers"] / v["sums"] - np.eye(len(v["b2"]))[v["labels"]]) / n
+    along = bars["gamma"] * v["normal"] + bars["beta"]
+    bars["hidden"] = v["gamma"] * v["inverse"] * (bars["scaled"] - along / n)
+    return {name: bars[name] for name in reversed(bars)}
+
+
+def with_line(name, line):
+    """Makes a way back in which one line differs, and all after it build on that."""
+
+    def backward_(v):
+        true = backward(v)
+        bars = true | {name: line(v, true)}
+        return bars if name in ("w1", "b2", "beta", "gamma") else bars | {"w1": bars["w1"] + 1}
+
+    return backward_
+
+
+wrong("W.9", "not_divided")(with_line("logs", lambda v, a: a["logs"] * v["n"]))
+wrong("W.9", "sign")(with_line("sums", lambda v, a: -a["sums"]))
+wrong("W.9", "not_summed")(with_line("gamma", lambda v, a: a["scaled"] * v["normal"]))
+wrong("W.9", "averaged")(with_line("b2", lambda v, a: a["logits"].mean(0)))
+wrong("W.9", "one_path")(with_line("centered", lambda v, a: a["normal"] * v["inverse"]))
+wrong("W.9", "one_path")(with_line("shifted", lambda v, a: a["powers"] * v["powers"]))
+wrong("W.9", "constant")(with_line("mean", lambda v, a: np.zeros_like(a["mean"])))
+wrong("W.9", "no_mask")(with_line("scaled", lambda v, a: a["active"]))
+wrong("W.9", "factor")(with_line("normal", lambda v, a: a["scaled"]))
+wrong("W.9", "counterexample")(with_line("active", lambda v, a: a["active"] * v["active"]))
+wrong("W.9", "counterexample")(
+    with_line("variance", lambda v, a: a["inverse"] * -0.5 * np.sqrt(v["variance"]))
+)
+
+
+@wrong("W.9", "missing")
+def so_far(v):
+    bars = backward(v)
+    return {name: bars[name] for name in list(bars)[:5]}
+
+
+@wrong("W.9", "changes_argument")
+def in_place_of_v(v):
+    bars = backward(v)
+    v["shifted"] -= 1
+    return bars
+
+
+@wrong("W.9", "no_dict")
+def as_a_list(v):
+    return list(backward(v).values())

@@ -85,6 +85,14 @@ wrong("9.1", "highest")(with_pair(lambda table: table.mean().nlargest(2).index))
 wrong("9.1", "worst")(with_pair(lambda table: [table.mean().idxmin(), table.mean().idxmax()]))
 
 
+@wrong("9.1", "complete_seeds")
+def only_seeds_without_failures(runs):
+    table = runs.pivot(index="seed", columns="setting", values="loss").dropna()
+    first, second = table.mean().nsmallest(2).index
+    gap = table[second] - table[first]
+    return first, second, gap.mean(), gap.sem()
+
+
 @wrong("9.1", "in_rows")
 def one_after_the_other(runs):
     runs = runs.sort_values("seed").dropna()
