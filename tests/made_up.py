@@ -60,7 +60,9 @@ def is_mark(node: ast.AST) -> bool:
 def named(text: str, value: ast.AST) -> str:
     """Write an answer under the name `NAME`."""
     if isinstance(value, ast.FunctionDef | ast.ClassDef):
-        return re.sub(rf"\b{value.name}\b", "NAME", source(text, value))
+        others = [f"@{source(text, each)}" for each in value.decorator_list if not is_mark(each)]
+        own = re.sub(rf"(?<![.\w]){value.name}\b", "NAME", source(text, value))
+        return "\n".join([*others, own])
     return f"NAME = ({source(text, value)})"
 
 
