@@ -60,7 +60,7 @@ def is_mark(node: ast.AST) -> bool:
 def named(text: str, value: ast.AST) -> str:
     """Write an answer under the name `NAME`."""
     if isinstance(value, ast.FunctionDef | ast.ClassDef):
-        return re.sub(rf"\b{value.name}\b", "NAME", source(text, value))
+        return re.sub(rf"(?<![.\w]){value.name}\b", "NAME", source(text, value))
     return f"NAME = ({source(text, value)})"
 
 
@@ -105,7 +105,9 @@ def source(text: str, node: ast.AST) -> str:
     """Return the source of a statement; of an import of `with_odds`, what it is."""
     if isinstance(node, ast.ImportFrom) and node.module == "answers":
         return inspect.getsource(with_odds).replace(": Callable", "").replace(" -> Callable", "")
-    return ast.get_source_segment(text, node)
+    marks = [each for each in getattr(node, "decorator_list", []) if not is_mark(each)]
+    parts = [*(f"@{source(text, each)}" for each in marks), ast.get_source_segment(text, node)]
+    return "\n".join(parts)
 
 
 def released(chapter: str) -> nbformat.NotebookNode:

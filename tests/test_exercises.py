@@ -63,6 +63,13 @@ def test_wrong(number, misconception, answer):
         assert len(line) <= LONGEST_LINE + len("✗ Not yet: "), line
 
 
+def test_a_compiled_answer_is_seen_through_again():
+    answers = [each for key, each in WRONG["4.6"] if key == "matrix"]
+    assert any(hasattr(each, "python_function") for each in answers)
+    for each in [*answers, *answers]:
+        assert check_answer(EXERCISES["4.6"], each).misconception == "matrix"
+
+
 @pytest.mark.parametrize("number", EXERCISES)
 def test_untried(number):
     for nothing in (stub, None):

@@ -511,6 +511,8 @@ def spy(owner: Any, name: str) -> Any:
 
 def product_and_rows(answer: Callable, f: Callable, x: tf.Tensor, v: tf.Tensor) -> dict:
     """Ask for a product, and watch whether the matrix is built."""
+    if traced := getattr(answer, "python_function", None):
+        answer = tf.function(traced)  # anew: a second call of a compiled one shows nothing
     with ExitStack() as stack:
         gradients, *others = [stack.enter_context(spy(*place)) for place in MATRIX_MAKERS]
         result = answer(f, x, v)

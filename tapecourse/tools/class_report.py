@@ -76,8 +76,9 @@ def grouped(notebooks: Notebooks) -> list[tuple[tuple[str, str], list[Finding]]]
     )
 
 
-def in_order(number: str) -> list[str]:
-    return [part.zfill(3) for part in number.split(".")]  # and letters after digits
+def in_order(number: str) -> list[tuple]:
+    """Sort 2.3 before 2.10, and the workshop's W.1 after all chapters."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in number.split(".")]
 
 
 KINDS = {  # of what is wrong: in the table, and in a sentence about many
