@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "solutions").glob("*/*.ipynb"))
 
-# The tests run in as many processes as there are cores (two): a thread of TensorFlow's for each.
+# There are more test processes than cores: one thread of TensorFlow's is enough in each.
 for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(name, "1")
 
