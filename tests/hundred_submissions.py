@@ -1,7 +1,7 @@
 """Grades a hundred made-up submissions in one call: the time, and whether each is as it must be.
 
-``python tests/hundred_submissions.py [--number 100] [--out FOLDER]``. They are made
-from the stored answers, right and wrong, of all numbered chapters; some are blank, broken or hostile.
+``python tests/hundred_submissions.py [--number 100] [--out FOLDER]``. They are made from the
+stored answers, right and wrong, of all numbered chapters; some are blank, broken or hostile.
 """
 
 import argparse
