@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-# jsonschema would compile a grammar of addresses that no notebook has: a second and more.
-sys.modules.setdefault("rfc3987_syntax", None)
-
-from sphinx.cmd.build import build_main  # noqa: E402
+import tapecourse  # noqa: F401  (before Sphinx: it spares jsonschema's grammar, a second and more)
+from sphinx.cmd.build import build_main
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent

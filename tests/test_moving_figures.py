@@ -184,6 +184,10 @@ def test_nodes_are_walked_by_their_engines_own_gradient(shown):
     assert half_way["y"] == "adjoint [1, 1]" and "a" not in half_way
     with pytest.raises(GraphError, match="no operation made the result"):
         graph_steps.show_nodes(a, engine.gradient)
+    for _ in range(60):
+        y = engine.add(y, y)  # 2**60 paths: each node is met once, and no gradient asked for
+    with pytest.raises(GraphError, match="61 operations are too many"):
+        graph_steps.show_nodes(y, engine.gradient)
 
 
 # --- a path that is cut

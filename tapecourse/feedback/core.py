@@ -39,6 +39,7 @@ __all__ = [
     "check",
     "check_answer",
     "exercise",
+    "exercise_of",
     "exercises_of",
     "letters",
     "letters_seen",
@@ -159,6 +160,20 @@ def exercises_of(chapter: str) -> list[Exercise]:
     return [found for number, found in exercises.items() if number.split(".")[0] == chapter]
 
 
+def exercise_of(number: str) -> Exercise:
+    """Return the exercise of a number, such as "1.2".
+
+    Raises
+    ------
+    InputError
+        There is no exercise of this number.
+    """
+    known = {each.number: each for each in exercises_of(number.split(".")[0])}
+    if number not in known:
+        raise InputError("number", number, f"one of {', '.join(known)} is needed.")
+    return known[number]
+
+
 def check(number: str) -> Outcome:
     """Judge the answer to an exercise that the notebook holds.
 
@@ -174,11 +189,9 @@ def check(number: str) -> Outcome:
     shell = get_ipython()
     if shell is None:
         raise ClearError("check looks for your answer in a notebook: run it in one.")
-    known = {each.number: each for each in exercises_of(number.split(".")[0])}
-    if number not in known:
-        raise InputError("number", number, f"one of {', '.join(known)} is needed.")
-    with standing_in(known[number], shell.user_ns) as note:
-        outcome = check_answer(known[number], shell.user_ns.get(known[number].answer))
+    asked = exercise_of(number)
+    with standing_in(asked, shell.user_ns) as note:
+        outcome = check_answer(asked, shell.user_ns.get(asked.answer))
     outcome = replace(outcome, note="" if outcome.state == "untried" else note)
     if outcome.state == "wrong":
         key = number, outcome.hints[0]

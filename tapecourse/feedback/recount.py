@@ -33,7 +33,7 @@ from traitlets.config import Config
 import tapecourse
 from tapecourse.feedback import checking
 from tapecourse.feedback.checking import Exercise, Look, Odd, Parts, Seen, is_stub
-from tapecourse.feedback.core import exercises_of, standing_in
+from tapecourse.feedback.core import exercise_of, standing_in
 
 __all__ = ["main"]
 
@@ -47,8 +47,7 @@ def main() -> None:
     checking.SEED = request["seed"]
     keep_out()
     for number, trials in request["answers"]:
-        [exercise] = [each for each in exercises_of(number.split(".")[0]) if each.number == number]
-        problem = "no_result"
+        exercise, problem = exercise_of(number), "no_result"
         for cells in trials:
             if problem:
                 problem = judge_again(exercise, cells, request["seconds"])

@@ -266,11 +266,7 @@ def show_sweeps(
     for nodes in sweep:
         require_graph(nodes, ())
     operations = [node.name for node in sweep[0] if node.operation]
-    if len(operations) > MOST_OPERATIONS:
-        problem = f"{len(operations)} operations are too many for this figure"
-        raise GraphError(
-            f"{problem}, which has room for {MOST_OPERATIONS}: take a smaller program."
-        )
+    require_room(len(operations))
     if len(sweep) != len(operations) + 1:
         problem = f"{len(sweep)} states were given for {len(operations)} operations"
         raise GraphError(f"{problem}: give one before the way back, and one after each operation.")
@@ -283,6 +279,15 @@ def show_sweeps(
         f"At step {start}: {'; '.join(steps[start].says)}."
     )
     show_chart(graph_chart(canvas, step, title), sentence)
+
+
+def require_room(operations: int) -> None:
+    """Raise GraphError if a figure has no room for so many operations."""
+    if operations > MOST_OPERATIONS:
+        problem = f"{operations} operations are too many for this figure"
+        raise GraphError(
+            f"{problem}, which has room for {MOST_OPERATIONS}: take a smaller program."
+        )
 
 
 def sweep_rows(sweep: Sequence[Sequence[GraphNode]], steps: Sequence[Step]) -> Canvas:
@@ -422,6 +427,19 @@ def record_nodes(
     return nodes
 
 
+def in_order(result: Any) -> list[Any]:
+    """Return the nodes that lead to a result, each once and after its parents."""
+    order: dict[int, Any] = {}
+    left = [(result, False)]
+    while left:
+        node, done = left.pop()
+        if done:
+            order[id(node)] = node
+        elif id(node) not in order:
+            left += [(node, True), *((parent, False) for parent, _ in node.edges)]
+    return list(order.values())
+
+
 def show_nodes(result: Any, gradient: Callable, title: str = "", **names: Any) -> None:
     """Show the record that an engine of nodes keeps, and its way back, as `show_record` does.
 
@@ -442,46 +460,57 @@ def show_nodes(result: Any, gradient: Callable, title: str = "", **names: Any) -
     GraphError
         The result has no edges, or too many operations lead to it.
     """
-    order: list[Any] = []
-    left = [(result, False)]
-    while left:
-        node, done = left.pop()
-        if done and all(node is not other for other in order):
-            order.append(node)
-        elif not done:
-            left += [(node, True), *((parent, False) for parent, _ in node.edges)]
+    order = in_order(result)
     operations = [node for node in order if node.edges]
     if not operations:
         raise GraphError("no operation made the result: its node has no edges.")
-    numbers = {True: itertools.count(1), False: itertools.count(1)}
-    called = {id(node): name for name, node in names.items()}
-    for node in order:
-        made = bool(node.edges)
-        called.setdefault(id(node), f"{'v' if made else 'c'}{next(numbers[made])}")
+    require_room(len(operations))
+    called = name_nodes(order, names)
     sweep = []
     for walked in range(len(operations) + 1):
-        behind = operations[len(operations) - walked :]
-        copies: dict[int, Any] = {}
-        for node in order:
-            copies[id(node)] = copy.copy(node)
-            edges = node.edges if any(node is other for other in behind) else ()
-            copies[id(node)].edges = tuple((copies[id(parent)], back) for parent, back in edges)
-        reached = {id(result)}
-        for node in reversed(behind):
-            reached |= {id(parent) for parent, _ in node.edges if id(node) in reached}
-        found = gradient(copies[id(result)], list(copies.values()))
-        nodes = [
-            RecordedNode(
-                called[id(node)],
-                SYMBOLS.get(node.operation) or str(node.operation),
-                tuple(called[id(parent)] for parent, _ in node.edges),
-                np.asarray(node.value),
-                np.asarray(adjoint) if id(node) in reached else None,
-            )
-            for node, adjoint in zip(order, found)
-        ]
-        sweep.append(nodes)
+        behind = {id(node) for node in operations[len(operations) - walked :]}
+        adjoints = adjoints_behind(order, behind, gradient)
+        sweep.append(
+            [
+                RecordedNode(
+                    called[id(node)],
+                    SYMBOLS.get(node.operation) or str(node.operation),
+                    tuple(called[id(parent)] for parent, _ in node.edges),
+                    np.asarray(node.value),
+                    adjoints.get(id(node)),
+                )
+                for node in order
+            ]
+        )
     show_sweeps(sweep, title or "What the nodes recorded, and the way back through it")
+
+
+def name_nodes(order: Sequence[Any], names: Mapping[str, Any]) -> dict[int, str]:
+    """Name all nodes, by their identity: those without a name are numbered."""
+    numbers = {"v": itertools.count(1), "c": itertools.count(1)}
+    called = {id(node): name for name, node in names.items()}
+    for node in order:
+        letter = "v" if node.edges else "c"
+        called.setdefault(id(node), f"{letter}{next(numbers[letter])}")
+    return called
+
+
+def adjoints_behind(
+    order: Sequence[Any], behind: set[int], gradient: Callable
+) -> dict[int, np.ndarray]:
+    """Ask for all adjoints of a record in which only some nodes have edges; return those reached.
+
+    Nodes are known by their identity; the last one in order is the result.
+    """
+    copies = {id(node): copy.copy(node) for node in order}
+    reached = {id(order[-1])}
+    for node in reversed(order):
+        edges = node.edges if id(node) in behind else ()
+        copies[id(node)].edges = tuple((copies[id(parent)], back) for parent, back in edges)
+        if id(node) in reached:
+            reached |= {id(parent) for parent, _ in edges}
+    found = gradient(copies[id(order[-1])], list(copies.values()))
+    return {key: np.asarray(bar) for key, bar in zip(copies, found) if key in reached}
 
 
 # --- chapter 04: which path is cut

@@ -34,6 +34,7 @@ __all__ = [
     "Cluster",
     "Workers",
     "WorkersFailed",
+    "cluster_here",
     "free_addresses",
     "meet",
     "read_cluster",
@@ -422,6 +423,13 @@ def end_with_starter() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+def cluster_here() -> Cluster | None:
+    """Return the cluster in which TF_CONFIG or Slurm puts this process, or None if it is alone."""
+    if "TF_CONFIG" in os.environ:
+        return read_cluster(os.environ["TF_CONFIG"])
+    return slurm_cluster() if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1 else None
+
+
 def slurm_cluster() -> Cluster:
     """Return this worker's place in a step of Slurm, which starts one for each of its tasks.
 
@@ -471,13 +479,8 @@ def main(module: str, *arguments: str) -> None:
     """
     if STARTED in os.environ:
         end_with_starter()
-    cluster = None
-    if "TF_CONFIG" in os.environ:
-        cluster = read_cluster(os.environ["TF_CONFIG"])
-    elif int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        cluster = slurm_cluster()
+    if cluster := cluster_here():
         os.environ["TF_CONFIG"] = cluster.tf_config()
-    if cluster:
         meet(cluster)
     import_module(module).main(arguments)
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from tapecourse.support.errors import ClearError, InputError, printable
+from tapecourse.support.workers import PATIENCE
 from tapecourse.tools.interrupts import GO_ON, Terminated, heed_signals, interrupts
 
 __all__ = ["main"]
@@ -230,9 +231,9 @@ def add_launch(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--patience",
         type=positive(float),
-        default=120,
+        default=PATIENCE,
         metavar="SECONDS",
-        help="end a run in which no worker has said anything for so long, by default 120",
+        help=f"end a run in which no worker says anything for so long, by default {PATIENCE:g}",
     )
     command.add_argument("module", help="each worker calls its main(arguments)")
     command.add_argument("arguments", nargs=argparse.REMAINDER, help="the words for the module")

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from tapecourse.support.errors import InputError, printable
-from tapecourse.support.workers import read_cluster, start_workers
+from tapecourse.support.workers import cluster_here, start_workers
 
 __all__ = ["launch"]
 
@@ -37,13 +37,12 @@ def launch(
     WorkersFailed
         A worker ended badly, never came, or stood still.
     """
-    cluster = read_cluster(os.environ["TF_CONFIG"]) if "TF_CONFIG" in os.environ else None
-    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
-    if processes > 1 and (cluster or tasks > 1):
-        who = "TF_CONFIG" if cluster else "Slurm"
+    cluster = cluster_here()
+    if processes > 1 and cluster:
+        who = "TF_CONFIG" if "TF_CONFIG" in os.environ else "Slurm"
         problem = f"{who} says already which workers there are: leave this option out."
         raise InputError("--processes", processes, problem)
-    first = cluster.index if cluster else int(os.environ.get("SLURM_PROCID", 0))
+    first = cluster.index if cluster else 0
     start = start_workers(
         module, *arguments, processes=processes, cluster=cluster, threads=threads
     )
