@@ -642,6 +642,7 @@ exercise(
     ),
     cases=lambda random: [()],
     probe=lambda answer: by_log(answer()),
+    lettered="abcdef",
     secret=True,
 )(findings)
 
