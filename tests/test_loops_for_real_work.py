@@ -18,6 +18,7 @@ from test_run_recovery import notebook_at
 
 from tiny_run import outcome, rows_of, save_often, tiny_run
 
+from tapecourse.feedback.checking import seed_weights
 from tapecourse.loops_for_real_work import (
     CHECKPOINT,
     CheckpointError,
@@ -166,7 +167,7 @@ def test_the_same_command_goes_on_from_a_checkpoint(tmp_path):
 
 def tiny_model(kind: str = "full") -> keras.Model:
     """4 x 4 pixels in, 3 logits out, with everything that has a training mode, and a penalty."""
-    keras.utils.set_random_seed(0)
+    seed_weights(0)
     middle = [layers.Flatten(), layers.Dense(6, activation="tanh")]
     if kind != "plain":
         middle += [layers.BatchNormalization(), layers.Dropout(0.25)]

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import keras
 
-from tapecourse.feedback.checking import letters, letters_seen
+from tapecourse.feedback.checking import letters, letters_seen, seed_weights
 from tapecourse.feedback.core import NotRight, exercise, mistake
 from tapecourse.feedback.predictions import predict
 from tapecourse.support.little_loop import LittleLoop
@@ -21,7 +21,7 @@ Random = np.random.Generator
 
 def with_penalty(inputs: int, units: int, classes: int, penalty: float) -> keras.Sequential:
     """Build a network whose first layer has a penalty."""
-    keras.utils.set_random_seed(7)
+    seed_weights(7)
     layers = keras.layers
     first = layers.Dense(units, "tanh", kernel_regularizer=keras.regularizers.L2(penalty))
     return keras.Sequential([keras.Input((inputs,)), first, layers.Dense(classes)])
@@ -392,7 +392,7 @@ exercise(
 
 def half_model(inputs: int, classes: int, policy: str) -> keras.Sequential:
     """Build a network that computes in a precision, with a penalty; logits out."""
-    keras.utils.set_random_seed(5)
+    seed_weights(5)
     layers = keras.layers
     penalty = keras.regularizers.L2(0.3)
     first = layers.Dense(5, "relu", kernel_regularizer=penalty, dtype=policy)
@@ -698,7 +698,7 @@ exercise(
 
 def play(make: Callable, size: int, momentum: float, steps: int) -> dict:
     """Let an answer make a step of a small game, and play it once or twice."""
-    keras.utils.set_random_seed(size)
+    seed_weights(size)
     layers = keras.layers
     generator = keras.Sequential([keras.Input((2,)), layers.Dense(4, "tanh"), layers.Dense(size)])
     discriminator = keras.Sequential(
