@@ -67,15 +67,15 @@ exercise(
         "y follows x in one of its two terms only.",
         "In which terms of x·y + y² does y stand?",
         lambda x: (x**2, 3 * x**2),
-        lambda x: (x**2, x**2 + 4 * x**3),
+        lambda x: (x**2, partial_and_total(x)[1] - 2 * x**2),
     ),
     mistake(
         "by_y",
         "y² is differentiated, too, though y is held still.",
         "What is the derivative of x·c + c² by x, if c is a plain number?",
-        lambda x: (x + 2 * x**2, partial_and_total(x)[1]),
-        lambda x: (3 * x**2, partial_and_total(x)[1]),
-        lambda x: (x**2 + 4 * x**3, partial_and_total(x)[1]),
+        lambda x: (x + 2 * own_number("2.1") * x**2, partial_and_total(x)[1]),
+        lambda x: (x**2 + 2 * own_number("2.1") * x**2, partial_and_total(x)[1]),
+        lambda x: (partial_and_total(x)[1] - 2 * x**2, partial_and_total(x)[1]),
     ),
     mistake(
         "slope_of_y",
@@ -87,13 +87,13 @@ exercise(
         "subtracted",
         "the two ways are subtracted from each other.",
         "x moves z along two ways: what do they do together?",
-        lambda x: (x**2, x**2 - (x + 2 * x**2) * 2 * x),
+        lambda x: (x**2, 2 * x**2 - partial_and_total(x)[1]),
     ),
     mistake(
         "value_of_z",
         "this is z itself.",
         "How much does z change, if x grows by a little?",
-        lambda x: (x**2, x**3 + x**4),
+        lambda x: (x**2, x**3 + own_number("2.1") * x**4),
     ),
     cases=lambda random: [(1.0,), (2,)] + [(signed(random, 0.3, 2),) for _ in range(6)],
     question="Write z with x alone, and differentiate. For the partial one, put a number for y.",
@@ -153,17 +153,23 @@ exercise(
         "own_factor",
         "in the product x1·x2 it hands itself back, and the other factor belongs there.",
         "If x1 grows by a little, by how many times as much does x1·x2 grow?",
-        but(x1=lambda x1, x2: x1 + 1 / x1, x2=lambda x1, x2: x2 - math.cos(x2)),
+        but(
+            x1=lambda x1, x2: own_number("2.2") * x1 + 1 / x1,
+            x2=lambda x1, x2: own_number("2.2") * x2 - math.cos(x2),
+        ),
     ),
     mistake(
         "slope",
         "the derivative of the logarithm or of the sine is wrong.",
         "What are the derivatives of ln and sin?",
         but(
-            x1=lambda x1, x2: x2 + math.log(x1),
-            x2=lambda x1, x2: x1 - math.sin(x2),
+            x1=lambda x1, x2: own_number("2.2") * x2 + math.log(x1),
+            x2=lambda x1, x2: own_number("2.2") * x1 - math.sin(x2),
         ),
-        but(x1=lambda x1, x2: x2 + x1, x2=lambda x1, x2: x1 + math.sin(x2)),
+        but(
+            x1=lambda x1, x2: own_number("2.2") * x2 + x1,
+            x2=lambda x1, x2: own_number("2.2") * x1 + math.sin(x2),
+        ),
     ),
     mistake(
         "local",
@@ -180,7 +186,10 @@ exercise(
         "multiplied",
         "what comes back along two arrows is multiplied.",
         "It moves y along two ways: what do they do together?",
-        but(x1=lambda x1, x2: x2 / x1, x2=lambda x1, x2: -x1 * math.cos(x2)),
+        but(
+            x1=lambda x1, x2: own_number("2.2") * x2 / x1,
+            x2=lambda x1, x2: -own_number("2.2") * x1 * math.cos(x2),
+        ),
     ),
     cases=lambda random: (
         [(2.0, 5.0)] + [(float(random.uniform(0.3, 3)), signed(random, 0.3, 3)) for _ in range(7)]

@@ -75,22 +75,25 @@ exercise(
         "factor_in_front",
         "the x in front of the exponential is lost in one of the two terms.",
         "In u·v' the factor u stays as it is: what is u here?",
-        with_parts(lambda x, y, e: e + y * e),
-        with_parts(lambda x, y, e: y * e),
+        with_parts(lambda x, y, slope, f: slope + y * np.exp(x * y)),
+        with_parts(lambda x, y, slope, f: y * np.exp(x * y)),
     ),
     mistake(
         "sign",
         "the sign between the two terms, or in the exponent, is wrong.",
         "Is a minus in f, or in one of the rules that you used?",
-        with_parts(lambda x, y, e: e - x * y * e),
-        with_parts(lambda x, y, e: (1 + x * y) / e, lambda x, y, e: x * x / e),
+        with_parts(lambda x, y, slope, f: slope - y * f),
+        with_parts(
+            lambda x, y, slope, f: (slope + y * f) * np.exp(-2 * x * y),
+            lambda x, y, slope, f: x * f * np.exp(-2 * x * y),
+        ),
     ),
     mistake(
         "not_held",
         "x is differentiated, too, where it should be held still.",
         "By y, x is a number like any other: what stays of it?",
-        with_parts(by_y=lambda x, y, e: 2 * x * e),
-        with_parts(by_y=lambda x, y, e: e + x * x * e),
+        with_parts(by_y=lambda x, y, slope, f: f + x * slope),
+        with_parts(by_y=lambda x, y, slope, f: slope + x * f),
     ),
     cases=lambda random: (
         [(1.0, 0.0), (2, -1)]
