@@ -4,7 +4,8 @@ An exercise has cases, tuples of arguments: some by hand, the rest drawn from a 
 hands a case to a function and returns what is to be seen of it; by default, what came back. The
 right answer, the learner's, and one for each misconception meet the same cases through the same
 probe. A misconception is named only if its answer does on every case what the learner's does. Else
-the learner sees the shortest case that fails: what went in, what came out, what is right.
+the learner hears what all results have in common, such as a wrong sign, and sees the shortest case
+that fails: what went in, what came out, what is right.
 """
 
 import contextlib
@@ -451,7 +452,8 @@ def verdict(exercise: Exercise, look: Look) -> Finding | None:
             question = "What does it keep from one call to the next? Is anything in it random?"
             return Finding("not_again", levels(with_case(fact, exercise, cases[i]), question))
     if failing:
-        return by_example(exercise, found, rights, failing)
+        general = in_general(exercise, found, rights, failing)
+        return general or by_example(exercise, found, rights, failing)
     for case, each in zip(cases, look.seen):
         if each.changed:
             fact = f"The results are right, but it changes {each.changed}, which others may need."
@@ -503,6 +505,102 @@ def explain(
     example = counterexample(exercise, i, found[i], rights[i])
     hints = levels(tell(each, name), each.question, example)
     return Finding(each.key, hints, picture(exercise, i, found[i], rights[i]))
+
+
+def in_general(
+    exercise: Exercise, found: list[Parts], rights: list[Parts], failing: list[int]
+) -> Finding | None:
+    """Say what all that was seen of the wrong part has in common, such as a wrong sign."""
+    i = simplest(exercise, failing)
+    name = first_wrong(exercise, i, found[i], rights[i])
+    alone = all(name in right for right in rights)  # else all parts together
+    triples = [
+        (j, part(a, key), value)
+        for j, (a, right) in enumerate(zip(found, rights))
+        for key, value in right.items()
+        if key == name or not alone
+    ]
+    if exercise.secret or not all(isinstance(a, np.ndarray) for _, a, _ in triples):
+        return None
+    cases = known(exercise)[0]
+
+    def always(change: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> bool:
+        """Tell whether an answer is what a change makes of it and of the right one, each time."""
+        return all(
+            same(
+                a, change(a, b), exercise.tolerance, exercise.within and exercise.within(*cases[j])
+            )
+            for j, a, b in triples
+        )
+
+    for key, fact, question in common(
+        [a for _, a, _ in triples], [b for _, _, b in triples], always
+    ):
+        whole = not alone or name == "the answer"
+        first = fact.replace("{what}", "It" if whole else capital(name))
+        example = counterexample(exercise, i, found[i], rights[i])
+        return Finding(
+            key, levels(first, question, example), picture(exercise, i, found[i], rights[i])
+        )
+    return None
+
+
+def common(
+    found: list[np.ndarray], rights: list[np.ndarray], always: Callable[..., bool]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield key, fact and question of what results that are wrong have in common."""
+    different = {(b.shape, b.tobytes()) for b in rights}
+    if len(different) > 2 and len({(a.shape, a.tobytes()) for a in found}) == 1:
+        value = show(found[0]) if found[0].size == 1 else "the same"
+        question = "Where does the function use what it is given?"
+        yield "constant", f"{{what}} is {value}, whatever the function is given.", question
+    if any(a.dtype.kind != "f" or b.dtype.kind != "f" for a, b in zip(found, rights)):
+        return
+    if any(b.ndim == 2 for b in rights) and always(lambda a, b: b.T):
+        question = "Which index counts the rows of the result?"
+        yield "transpose", "{what} is the transpose of what is right.", question
+    if any(a.shape != b.shape for a, b in zip(found, rights)):
+        return
+    a, b = (np.concatenate([each.ravel() for each in those]) for those in (found, rights))
+    enough = len(np.unique(np.round(b, 9))) > 2
+    if not np.all(np.isfinite(a)):
+        if always(lambda a, b: np.where(np.isfinite(a), b, a)):
+            question = "What is divided by 0 there, or which exponential is too large?"
+            yield (
+                "not_finite",
+                "{what} is NaN or infinite for some inputs, and else right.",
+                question,
+            )
+        return
+    if not enough:
+        return
+    if always(lambda a, b: 0 * b):
+        yield "zero", "{what} is 0 throughout.", "What should make it differ from 0?"
+        return
+    if always(lambda a, b: -b):
+        question = "Where is a minus missing, or one too many?"
+        yield "opposite", "{what} has the wrong sign, and is right otherwise.", question
+    if always(lambda a, b: np.where(a * b < 0, -b, b)):
+        yield "sizes", "{what} is right but for some signs.", "For which inputs is the sign wrong?"
+    if always(lambda a, b: np.sort(b, None)[np.argsort(np.argsort(a, None))].reshape(b.shape)):
+        question = "Which number belongs to which place?"
+        yield "places", "The numbers are right, but some stand in wrong places.", question
+    by = float(np.mean(a - b))
+    if always(lambda a, b: b + by):
+        more = "too large" if by > 0 else "too small"
+        question = "What is counted that shouldn't be, or is left out?"
+        yield "offset", f"{{what}} is always {abs(by):.4g} {more}.", question
+    factor = float(a @ b / (b @ b))
+    if always(lambda a, b: factor * b):
+        question = "Where does the factor come from? Go through the smallest input by hand."
+        yield "factor", f"{{what}} is always {factor:.3g} times what is right.", question
+    if always(lambda a, b: np.trunc(b)) or always(lambda a, b: np.round(b)):
+        question = "Which type have the numbers of your result?"
+        yield "whole", "{what} is cut to whole numbers.", question
+    off = max(float(np.max(abs(x - y), initial=0)) / size_of(y) for x, y in zip(found, rights))
+    if off < 0.01 and np.any(b != np.round(b)):
+        question = "What is rounded, left out, or taken with a step?"
+        yield "close", f"{{what}} is close to what is right, but off by up to {off:.1%}.", question
 
 
 def by_example(
@@ -569,6 +667,11 @@ def levels(*hints: str) -> tuple[str, ...]:
 
 def borrowed(name: str) -> Finding:
     """Say that the answer is the course's own."""
+    if name.endswith(".__init__"):
+        fact = (
+            f"It works with `{name.split('.')[0]}` of the course, which belongs to no answer here."
+        )
+        return Finding("borrowed", (fact, "Which lines need it? Write them without."))
     fact = f"It gets its result from `{name}` of the course, which is what you are to write here."
     return Finding("borrowed", (fact, f"What does `{name}` do? Close the chapter, and write it."))
 
@@ -583,7 +686,11 @@ def counterexample(exercise: Exercise, i: int, found: Parts, right: Parts) -> st
         return without_answer(name, a, b)
     verb = "it returns" if name == "the answer" else f"{name} is"
     if isinstance(a, Odd):
-        said = f"{verb} {a.fact.removeprefix('{what} is ').removesuffix('.')}; right is {show(b)}."
+        it = "it" if name == "the answer" else name
+        said = a.fact.replace("{what}", it).removesuffix(".")
+        if a.key == "raises":
+            said = f"it raises {shorten(a.fact.split(' raised ')[1].splitlines()[0])}"
+        said = f"{said.replace('it is ', 'it returns ')}; right is {show(b)}."
     elif a.shape != b.shape:
         it = "it" if name == "the answer" else name
         said = f"{it} has the shape {a.shape}; right is {b.shape}."
@@ -636,7 +743,7 @@ def show(value: Any, digits: int = 4) -> str:
     if isinstance(value, np.ndarray | np.generic) or hasattr(value, "numpy"):
         array = np.asarray(value)
         if array.dtype.kind == "U" or array.dtype.kind == "b":
-            return str(array)
+            return str(array) or "''"
         if array.ndim == 0:
             return f"{array.item():.{digits}g}"
         text = np.array2string(array, precision=digits, separator=", ", max_line_width=1000)
@@ -655,8 +762,9 @@ def show(value: Any, digits: int = 4) -> str:
 
 
 def capital(text: str) -> str:
-    """Begin a text with a capital letter."""
-    return text[:1].upper() + text[1:]
+    """Begin a text with a capital letter, if it begins with a word: `dz/dx` and `b2` stay."""
+    first = text.split(" ")[0]
+    return text[:1].upper() + text[1:] if len(first) > 1 and first.isalpha() else text
 
 
 def draw(found: np.ndarray | Odd, right: np.ndarray | Odd, tolerance: float) -> str:
@@ -705,9 +813,10 @@ class Watch:
 
     def look(self, frame: FrameType, event: str, argument: object) -> None:
         """Look at a call."""
-        if event != "call" or self.borrowed or not is_taught(frame.f_code.co_filename):
-            return
         name = frame.f_code.co_qualname
+        more = not self.borrowed or self.borrowed.endswith("__init__") and "__" not in name
+        if event != "call" or not more or not is_taught(frame.f_code.co_filename):
+            return
         names = {Path(frame.f_code.co_filename).stem, name.split(".")[0]}
         if not names & set(self.allowed) and "<" not in name and is_called_by_own(frame.f_back):
             self.borrowed = name

@@ -226,7 +226,7 @@ wrong("6.3", "rounded_down")(solved_for(WHOLE, round_up=int))
 wrong("6.3", "not_whole")(solved_for(WHOLE, round_up=float))
 wrong("6.3", "no_limit")(solved_for(WHOLE, never=0))
 wrong("6.3", "counterexample")(solved_for(WHOLE, round_up=lambda n: math.ceil(n) + 1))
-wrong("6.3", "counterexample")(lambda inputs, units, size, ridge: 64)
+wrong("6.3", "constant")(lambda inputs, units, size, ridge: 64)
 
 
 # 6.4: what fusing saves

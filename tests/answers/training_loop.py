@@ -106,7 +106,7 @@ wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(1, e + 1)))
 wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e) + 0.5))
-wrong("5.2", "counterexample")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
+wrong("5.2", "offset")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
 wrong("5.2", "count")(lambda sizes, epochs: in_arrays(sizes, epochs)[0])
 wrong("5.2", "count")(lambda sizes, epochs: in_arrays(sizes, epochs)[:2])
 
@@ -226,7 +226,7 @@ wrong("5.3", "summed_loss")(variant(of_loss=tf.reduce_sum, of_gradient=tf.reduce
 wrong("5.3", "summed_gradient")(variant(of_gradient=tf.reduce_sum))
 wrong("5.3", "summed_gradient")(variant(of_gradient=tf.identity))
 wrong("5.3", "uphill")(variant(sign=-1.0))
-wrong("5.3", "counterexample")(variant(divide=3.0))
+wrong("5.3", "factor")(variant(divide=3.0))
 wrong("5.3", "mode_of_loss")(variant(late=True))
 wrong("5.3", "mode_of_loss")(variant(mode_of_loss=False))
 
