@@ -466,6 +466,7 @@ exercise(
     ),
     cases=lambda random: [()],
     probe=letters("abcdefgh"),
+    lettered="abcdefgh",
     secret=True,
 )(still_right)
 

@@ -20,12 +20,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, ValuesView
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
+
+from tapecourse.support.variants import new_letters, variant
 
 __all__ = [
     "Exercise",
@@ -133,6 +135,8 @@ class Exercise:
         What the values of a right answer that is a tuple are called.
     also : tuple of functions
         The right answers that stand in the same cell, under the names that learners give them.
+    lettered : str
+        The letters of the texts that change places from variant to variant.
     builds_on : tuple of str
         The numbers of the exercises whose answers this one may call; where one isn't solved, the
         right answer stands in for it.
@@ -155,6 +159,7 @@ class Exercise:
     inputs: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     also: tuple[Callable, ...] = ()
+    lettered: str = ""
     builds_on: tuple[str, ...] = ()
 
     @property
@@ -403,6 +408,7 @@ def look_at(exercise: Exercise, answer: Callable) -> Look:
     """Put the cases to an answer; this alone runs a learner's code."""
     cases, raw, _ = known(exercise)
     pairs = list(zip(cases, raw))
+    answer = in_first_letters(exercise, answer)
 
     def again() -> list[Parts]:
         with quietly():
@@ -414,6 +420,37 @@ def look_at(exercise: Exercise, answer: Callable) -> Look:
         if not watch.borrowed:
             seen += [observe(exercise, answer, *pair) for pair in pairs[1:]]
     return Look(seen, again, watch.borrowed)
+
+
+def in_first_letters(exercise: Exercise, answer: Callable) -> Callable:
+    """Let an answer give the letters of variant 0: those are what the checks know."""
+    back = {new: old for old, new in new_letters_of(exercise).items()}
+    if not exercise.lettered or variant() == 0:
+        return answer
+
+    @wraps(answer)
+    def translated(*arguments: Any) -> Any:
+        return replaced(answer(*arguments), back)
+
+    return translated
+
+
+def new_letters_of(exercise: Exercise) -> dict[str, str]:
+    """Return which letter each text has in this variant."""
+    return new_letters(exercise.number, exercise.lettered, variant())
+
+
+def replaced(value: Any, letters: dict[str, str]) -> Any:
+    """Replace letters wherever they stand in an answer: in texts, lists, sets and dicts."""
+    if isinstance(value, str):
+        return "".join(letters.get(each, each) for each in value)
+    if isinstance(value, Mapping):
+        return {replaced(k, letters): replaced(v, letters) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(replaced(each, letters) for each in value)
+    if isinstance(value, list | set | frozenset | np.ndarray | Iterator):
+        return [replaced(each, letters) for each in value]
+    return value
 
 
 def verdict(exercise: Exercise, look: Look) -> Finding | None:

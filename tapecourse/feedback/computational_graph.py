@@ -8,6 +8,7 @@ import numpy as np
 
 from tapecourse.feedback.core import NotRight, exercise, mistake
 from tapecourse.graph import Node
+from tapecourse.support.variants import own_number
 
 Random = np.random.Generator
 
@@ -21,9 +22,9 @@ def signed(random: Random, low: float, high: float) -> float:
 
 
 def partial_and_total(x: float) -> tuple:
-    """Return ∂z/∂x and dz/dx of z = x·y + y² with y = x²."""
-    y = x**2
-    return y, y + (x + 2 * y) * 2 * x
+    """Return ∂z/∂x and dz/dx of z = x·y + n·y² with y = x²."""
+    y, n = x**2, own_number("2.1")
+    return y, y + (x + 2 * n * y) * 2 * x
 
 
 exercise(
@@ -46,19 +47,19 @@ exercise(
         "y_moves",
         "the partial derivative is the total one: y moves in it.",
         "What is the derivative of x·c + c² by x, if c is a plain number?",
-        lambda x: (3 * x**2 + 4 * x**3, 3 * x**2 + 4 * x**3),
+        lambda x: (partial_and_total(x)[1], partial_and_total(x)[1]),
     ),
     mistake(
         "no_direct_path",
         "only the way through y is counted.",
         "In how many ways does x move z?",
-        lambda x: (x**2, (x + 2 * x**2) * 2 * x),
+        lambda x: (x**2, partial_and_total(x)[1] - x**2),
     ),
     mistake(
         "inner",
         "the way through y lacks a factor.",
         "y follows x, but not one to one: how fast does x² change?",
-        lambda x: (x**2, x**2 + x + 2 * x**2),
+        lambda x: (x**2, x**2 + x + 2 * own_number("2.1") * x**2),
     ),
     cases=lambda random: [(1.0,), (2,)] + [(signed(random, 0.3, 2),) for _ in range(6)],
     question="Write z with x alone, and differentiate. For the partial one, put a number for y.",
@@ -77,9 +78,9 @@ def but(**entries: Callable) -> Callable:
 
 
 def adjoints(x1: float, x2: float) -> dict:
-    """Return the adjoints of y = ln(x1) + x1·x2 − sin(x2)."""
-    right = {"v4": 1.0, "v3": -1.0, "v2": 1.0, "v1": 1.0}
-    return right | {"x2": x1 - math.cos(x2), "x1": x2 + 1 / x1}
+    """Return the adjoints of y = ln(x1) + n·x1·x2 − sin(x2)."""
+    right, n = {"v4": 1.0, "v3": -1.0, "v2": 1.0, "v1": 1.0}, own_number("2.2")
+    return right | {"x2": n * x1 - math.cos(x2), "x1": n * x2 + 1 / x1}
 
 
 exercise(
@@ -91,9 +92,9 @@ exercise(
         "this is the value of the forward sweep, not the adjoint.",
         "An adjoint says how y reacts to it. If it grows by a little, by how much does y?",
         lambda x1, x2: {
-            "v4": math.log(x1) + x1 * x2,
+            "v4": math.log(x1) + own_number("2.2") * x1 * x2,
             "v3": math.sin(x2),
-            "v2": x1 * x2,
+            "v2": own_number("2.2") * x1 * x2,
             "v1": math.log(x1),
             "x2": x2,
             "x1": x1,
@@ -103,13 +104,15 @@ exercise(
         "sign",
         "the sign of y = v4 − v3 is lost.",
         "Which sign does v3 get, and hand on to x2?",
-        lambda x1, x2: adjoints(x1, x2) | {"v3": 1.0, "x2": x1 + math.cos(x2)},
+        lambda x1, x2: (
+            adjoints(x1, x2) | {"v3": 1.0, "x2": adjoints(x1, x2)["x2"] + 2 * math.cos(x2)}
+        ),
     ),
     mistake(
         "one_path",
         "it reaches y along two arrows, and only one of them is counted.",
         "Which two nodes use it? What does each of them hand back?",
-        but(x2=lambda x1, x2: x1, x1=lambda x1, x2: x2),
+        but(x2=lambda x1, x2: own_number("2.2") * x1, x1=lambda x1, x2: own_number("2.2") * x2),
         but(x2=lambda x1, x2: -math.cos(x2), x1=lambda x1, x2: 1 / x1),
     ),
     cases=lambda random: (

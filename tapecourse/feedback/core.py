@@ -26,6 +26,7 @@ from tapecourse.feedback.checking import (
     letters,
     letters_seen,
     mistake,
+    new_letters_of,
     shorten,
 )
 from tapecourse.support.errors import ClearError, InputError
@@ -236,7 +237,10 @@ def check_answer(exercise: Exercise, answer: Any) -> Outcome:
     if found is None:
         points = f"{exercise.points} point{'s' if exercise.points > 1 else ''}"
         return Outcome(exercise, "solved", (f"✓ Solved: {points}.",))
-    first, *rest = found.hints
+    shown = new_letters_of(exercise)
+    first, *rest = [
+        re.sub("'(.)'", lambda m: f"'{shown.get(m[1], m[1])}'", hint) for hint in found.hints
+    ]
     return Outcome(exercise, "wrong", (f"✗ Not yet: {first}", *rest), found.key, found.picture)
 
 

@@ -9,6 +9,7 @@ import sympy
 from tapecourse.differentiation import Dual
 from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
 from tapecourse.feedback.predictions import predict
+from tapecourse.support.variants import own_number
 
 Random = np.random.Generator
 
@@ -29,19 +30,20 @@ def named(name: str, function: Callable, **more: Any) -> Callable:
 
 
 def with_parts(by_x: Callable | None = None, by_y: Callable | None = None) -> Callable:
-    """Make an answer that is right but for a partial derivative; each takes x, y, exp(xy)."""
+    """Make an answer that is right but for some; each takes x, y, the front's slope, f itself."""
 
     def answer(x: float, y: float) -> tuple:
-        e, right = np.exp(x * y), gradient(x, y)
-        return (by_x(x, y, e) if by_x else right[0], by_y(x, y, e) if by_y else right[1])
+        right, n = gradient(x, y), own_number("1.1")
+        seen = x, y, n * x ** (n - 1) * np.exp(x * y), x**n * np.exp(x * y)
+        return (by_x(*seen) if by_x else right[0], by_y(*seen) if by_y else right[1])
 
     return answer
 
 
 def gradient(x: float, y: float) -> tuple:
-    """Return ∂f/∂x and ∂f/∂y of x·exp(x·y)."""
-    e = np.exp(x * y)
-    return e + x * y * e, x * x * e
+    """Return ∂f/∂x and ∂f/∂y of xⁿ·exp(x·y)."""
+    e, n = np.exp(x * y), own_number("1.1")
+    return n * x ** (n - 1) * e + x**n * y * e, x ** (n + 1) * e
 
 
 exercise(
@@ -58,15 +60,15 @@ exercise(
         "product_rule",
         "x stands in two places, and the result counts only one of them.",
         "By x, f is a product of two things that both move: what is the rule for that?",
-        with_parts(lambda x, y, e: e),
-        with_parts(lambda x, y, e: x * y * e),
+        with_parts(lambda x, y, slope, f: slope),
+        with_parts(lambda x, y, slope, f: y * f),
     ),
     mistake(
         "chain_rule",
         "the exponent's own derivative is missing.",
         "What is the derivative of exp(3t) by t, and where does the 3 come from?",
-        with_parts(lambda x, y, e: e + x * e, lambda x, y, e: x * e),
-        with_parts(by_y=lambda x, y, e: x * e),
+        with_parts(lambda x, y, slope, f: slope + f, lambda x, y, slope, f: f),
+        with_parts(by_y=lambda x, y, slope, f: f),
     ),
     cases=lambda random: (
         [(1.0, 0.0), (2, -1)]
@@ -505,11 +507,12 @@ exercise(
 
 
 def quotient(x: Any, sign: float = -1.0, power: int = 2, only_top: bool = False) -> Any:
-    """Return the derivative of (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ) by the quotient rule, right or wrong."""
-    top, bottom = np.exp(x) - np.exp(-x), np.exp(x) + np.exp(-x)
+    """Return the derivative of (eⁿˣ − e⁻ⁿˣ)/(eⁿˣ + e⁻ⁿˣ) by the quotient rule, right or wrong."""
+    n = own_number("1.7")
+    top, bottom = np.exp(n * x) - np.exp(-n * x), np.exp(n * x) + np.exp(-n * x)
     if only_top:
         return bottom / top
-    return (bottom * bottom + sign * top * top) / bottom**power
+    return n * (bottom * bottom + sign * top * top) / bottom**power
 
 
 WRONG_RULES = {
@@ -563,11 +566,9 @@ def read_lines(answer: Callable) -> dict:
 
 def derivation() -> list:
     """Return the lines of a derivation."""
-    return [
-        "((exp(x) + exp(-x))**2 - (exp(x) - exp(-x))**2) / (exp(x) + exp(-x))**2",
-        "(exp(2*x) + 2 + exp(-2*x) - exp(2*x) + 2 - exp(-2*x)) / (exp(x) + exp(-x))**2",
-        "4 / (exp(x) + exp(-x))**2",
-    ]
+    n = own_number("1.7")
+    u, v = f"(exp({n}*x) - exp(-{n}*x))", f"(exp({n}*x) + exp(-{n}*x))"
+    return [f"{n}*({v}**2 - {u}**2) / {v}**2", f"{n}*(2 + 2) / {v}**2", f"{4 * n} / {v}**2"]
 
 
 exercise(

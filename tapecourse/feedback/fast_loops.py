@@ -24,7 +24,7 @@ def trace_counts() -> dict:
 
 def wrong_letters(found: list[Parts], right: list[Parts]) -> list[str]:
     """Return the letters of the programs whose count is wrong."""
-    return [name[-1] for name, count in right[0].items() if found[0][name] != count]
+    return [name[-2] for name, count in right[0].items() if found[0][name] != count]
 
 
 exercise(
@@ -39,7 +39,7 @@ exercise(
     ),
     mistake(
         "global",
-        "All but e are right.",
+        "All are right but that of the program with the global.",
         "How does TensorFlow learn that a global variable of Python has changed?",
         seen=lambda found, right: wrong_letters(found, right) == ["e"],
     ),
@@ -57,6 +57,7 @@ exercise(
     ),
     cases=lambda random: [()],
     probe=lambda answer: by_program(answer()),
+    lettered="abcdef",
     secret=True,
     tolerance=1e-6,
 )(trace_counts)
@@ -65,7 +66,7 @@ exercise(
 def by_program(value: Any) -> Any:
     """Name the entries of a dict by their programs."""
     if isinstance(value, dict):
-        return {f"the count of program {key}": each for key, each in value.items()}
+        return {f"the count of program '{key}'": each for key, each in value.items()}
     return value
 
 
@@ -491,6 +492,7 @@ exercise(
     ),
     cases=lambda random: [()],
     probe=letters("abcdefgh"),
+    lettered="abcdefgh",
     secret=True,
 )(limited_by_memory)
 

@@ -53,13 +53,13 @@ exercise(
     ),
     mistake(
         "watch",
-        "Of a and b, at least one is judged wrongly. They differ in one line.",
+        "Two of them differ in one line, and at least one of these two is judged wrongly.",
         "What does that line do?",
         seen=letters_seen(lambda found: "b" in found or "a" not in found),
     ),
     mistake(
         "half_a_path",
-        "You named d or h, which return a number; it may be a wrong one.",
+        "You named one that returns a number; it may be a wrong one.",
         "Is there a second path to y, through the other factor?",
         seen=letters_seen(lambda found: found & set("dh")),
     ),
@@ -95,6 +95,7 @@ exercise(
     ),
     cases=lambda random: [()],
     probe=letters("abcdefgh"),
+    lettered="abcdefgh",
     secret=True,
 )(which_are_none)
 
@@ -708,6 +709,7 @@ exercise(
     ),
     cases=lambda random: [()],
     probe=lambda answer: numbered(answer(), "message"),
+    lettered="abcdefg",
     secret=True,
 )(causes)
 

@@ -894,6 +894,7 @@ exercise(
     ),
     cases=lambda random: [()],
     probe=lambda answer: by_message(answer()),
+    lettered="abcdef",
     secret=True,
 )(causes)
 
@@ -943,6 +944,7 @@ exercise(
     ),
     cases=lambda random: [()],
     probe=letters("abcdef"),
+    lettered="abcdef",
     secret=True,
 )(true_of_the_night)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tapecourse.feedback.checking import NotRight, mistake
 from tapecourse.feedback.core import exercise, record_while_grading
+from tapecourse.support.variants import new_letters, variant
 
 __all__ = ["Revealed", "predict", "reveal"]
 
@@ -63,6 +64,7 @@ def predict(number: str, name: str, points: int, **told: tuple[bool, str]) -> No
         ),
         cases=lambda random: [()],
         within=lambda: ENOUGH,
+        lettered="".join(told),
         probe=probe,
         secret=True,
     )(right)
@@ -100,10 +102,11 @@ class Revealed:
         odds = kept.get(self.number)
         if odds is None:
             return ["Nothing is kept yet: predict, and run the check above."]
-        told = [
-            f"{letter}  {odds[letter]:4.0%}  {'true ' if is_true else 'false'}  {text}"
+        shown = new_letters(self.number, "".join(odds), variant())
+        told = sorted(
+            f"{shown[letter]}  {odds[letter]:4.0%}  {'true ' if is_true else 'false'}  {text}"
             for letter, (is_true, text) in statements[self.number].items()
-        ]
+        )
         sure = [letter for letter in odds if abs(odds[letter] - 0.5) >= 0.3]
         hits = [
             letter for letter in sure if statements[self.number][letter][0] == (odds[letter] > 0.5)

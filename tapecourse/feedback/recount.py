@@ -34,6 +34,7 @@ import tapecourse
 from tapecourse.feedback import checking
 from tapecourse.feedback.checking import Exercise, Look, Odd, Parts, Seen, is_stub
 from tapecourse.feedback.core import exercise_of, standing_in
+from tapecourse.support.variants import variant
 
 __all__ = ["main"]
 
@@ -46,6 +47,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     checking.SEED = request["seed"]
     keep_out()
+    variant()  # kept from now on, whatever the learner's code makes of the environment
     for number, trials in request["answers"]:
         exercise, problem = exercise_of(number), "no_result"
         for cells in trials:

@@ -1,6 +1,6 @@
 """The checks of the exercises of chapter 08: replicas are simulated, one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -31,27 +31,47 @@ class Waits(BaseException):
     """Leaves a worker where it would wait for the others."""
 
 
-def run_workers(worker: Callable, parts: list[tuple]) -> list:
+def add_up(given: list[np.ndarray]) -> list:
+    """Give each worker the sum of what all gave."""
+    if len({value.shape for value in given}) > 1:
+        one, other = given[0].shape, next(v.shape for v in given if v.shape != given[0].shape)
+        raise NotRight(
+            "hang",
+            f"The workers give all-reduce arrays of different shapes: {one} and {other}.",
+            "What do all workers have in the same shape?",
+        )
+    return [sum(given)] * len(given)
+
+
+def hand_on(given: list[np.ndarray]) -> list:
+    """Give each worker what the one before gave."""
+    return [given[-1], *given[:-1]]
+
+
+def run_workers(
+    worker: Callable, parts: list[tuple], meet: Callable = add_up, name: str = "all_reduce"
+) -> list:
     """Run a function for each part; return what each returns.
 
-    It gets its part, and `all_reduce`, which adds up what all workers give. There are no
-    processes: where a sum isn't known yet, a worker is left, and run again once all have come.
+    It gets its part, and a function that makes of what all workers give what each of them gets.
+    There are no processes: where that isn't known yet, a worker is left, and run again once all
+    have come.
     """
-    sums: list[np.ndarray] = []
-    while len(sums) < 20:
+    met: list[list] = []
+    while len(met) < 20:
         given: list[list] = [[] for _ in parts]
         results = {}
         for i, part in enumerate(parts):
 
-            def all_reduce(value: Any, mine: list = given[i]) -> Any:
+            def talk(value: Any, i: int = i, mine: list = given[i]) -> Any:
                 mine.append(np.array(value, dtype=float))
-                if len(mine) > len(sums):
+                if len(mine) > len(met):
                     raise Waits
-                return sums[len(mine) - 1].copy()[()]
+                return met[len(mine) - 1][i].copy()[()]
 
             copy = deepcopy(part)
             try:
-                results[i] = worker(*copy, all_reduce)
+                results[i] = worker(*copy, talk)
             except Waits:
                 continue
             if not all(map(np.array_equal, part, copy)):
@@ -62,22 +82,15 @@ def run_workers(worker: Callable, parts: list[tuple]) -> list:
                 )
         if len(results) == len(parts):
             return list(results.values())
-        last = [mine[-1].shape for mine in given if len(mine) > len(sums)]
         if results:
             one, other = min(results), min(set(range(len(parts))) - set(results))
             raise NotRight(
                 "hang",
-                f"It hangs: worker {other} waits in an all-reduce, and worker {one} never comes.",
-                "Does every worker call `all_reduce` equally often, one without examples too?",
+                f"It hangs: worker {other} waits in `{name}`, and worker {one} never comes.",
+                f"Does every worker call `{name}` equally often, whatever it holds?",
             )
-        if len(set(last)) > 1:
-            raise NotRight(
-                "hang",
-                f"The workers give all-reduce arrays of different shapes: {last[0]} and others.",
-                "What do all workers have in the same shape?",
-            )
-        sums.append(sum(mine[-1] for mine in given))  # pyright: ignore[reportArgumentType]
-    raise NotRight("hang", "It calls `all_reduce` more than 20 times.", "Which sums are needed?")
+        met.append(meet([mine[-1] for mine in given]))
+    raise NotRight("hang", f"It calls `{name}` more than 20 times.", "Which sums are needed?")
 
 
 def run_worker_step(answer: Callable, workers: Workers, w: np.ndarray, decay: float) -> dict:
@@ -253,106 +266,187 @@ exercise(
 # --- 8.2
 
 
-def combined(
-    mean: str = "weighted", within: str = "weighted", between: float = 1.0, divide: str = "all"
+@dataclass
+class Ring:
+    """The gradient of each worker, cut into as many pieces as there are workers."""
+
+    pieces: list[list[np.ndarray]]
+
+    def __repr__(self) -> str:
+        n, length = np.shape(self.pieces)[1:]
+        workers = f"{n} worker{'s' * (n > 1)}"
+        if n * n * length > 9:
+            return f"{workers}, each with {n} pieces of {length} whole numbers drawn from 1 to 99"
+        held = [str(np.array(pieces, int).ravel().tolist()) for pieces in self.pieces]
+        return f"{workers} that hold{'s' * (n < 2)} {' and '.join(held)}"
+
+
+def run_ring(answer: Callable, ring: Ring) -> dict:
+    """Look at the sums that each worker returns, and at what it sends for them."""
+    n, length = np.shape(ring.pieces)[1:]
+
+    def worker(pieces: list[np.ndarray], index: int, pass_on: Callable) -> np.ndarray:
+        rounds = 0
+
+        def watched(array: Any) -> Any:
+            nonlocal rounds
+            rounds += 1
+            if rounds > 2 * (n - 1):
+                raise NotRight(
+                    "rounds",
+                    f"A ring of {n} needs {2 * (n - 1)} rounds, and this makes more.",
+                    "How many workers have to see a piece, before its sum is whole, and after?",
+                )
+            if np.size(array) > length:
+                raise NotRight(
+                    "too_much",
+                    f"It sends {np.size(array)} numbers in a round, and a piece has {length}.",
+                    "Which single piece does the next worker need in this round?",
+                )
+            return pass_on(array)
+
+        value = answer(pieces, index, watched)
+        if value is None:
+            question = "Does the function end in `return`? To print a value doesn't return it."
+            raise NotRight("no_return", "It returns None.", question)
+        value = list(value) if isinstance(value, Iterable) else [value]
+        if [np.size(each) for each in value] != [length] * n:
+            raise NotRight("count", "It must return as many arrays as it gets, and as long.")
+        return np.concatenate([np.reshape(each, length) for each in value])
+
+    parts = [(pieces, i) for i, pieces in enumerate(ring.pieces)]
+    return {"what each worker has": run_workers(worker, parts, hand_on, "pass_on")}
+
+
+def around(
+    first: str = "sum",
+    second: str = "copy",
+    way: int = -1,
+    into: int = -1,
+    begin: int = 1,
+    short: int = 0,
+    divide: bool = False,
 ) -> Callable:
     """Make an answer, right or with faults."""
 
-    def answer(counts: np.ndarray, means: np.ndarray, variances: np.ndarray) -> tuple:
-        shares = (counts / np.sum(counts)).astype(means.dtype)[:, None]
-        equal = np.full_like(shares, 1 / len(counts))
-        whole = np.sum((shares if mean == "weighted" else equal) * means, axis=0)
-        weights = shares if within == "weighted" else equal
-        spread = np.sum(weights * variances, axis=0)
-        spread = spread + between * np.sum(weights * (means - whole) ** 2, axis=0)
-        n = np.sum(counts)
-        return whole, spread * (n / max(n - 1, 1) if divide == "one less" else 1)
+    def answer(pieces: list[np.ndarray], index: int, pass_on: Callable) -> list:
+        n, sums = len(pieces), list(pieces)
+        for r in range(n - 1):
+            sent = (index + way * r) % n
+            came = pass_on((pieces if first == "own" else sums)[sent])
+            got = (sent + into) % n
+            sums[got] = came if first == "copy" else sums[got] + came
+        for r in range(n - 1 - short if second != "none" else 0):
+            sent = (index + begin + way * r) % n
+            came, got = pass_on(sums[sent]), (sent + into) % n
+            sums[got] = sums[got] + came if second == "add" else came
+        return [each / n for each in sums] if divide else sums
 
     return answer
 
 
-def by_squares(counts: np.ndarray, means: np.ndarray, variances: np.ndarray) -> tuple:
-    """Subtract the square of the mean from the mean of the squares."""
-    shares = (counts / np.sum(counts)).astype(means.dtype)[:, None]
-    mean = np.sum(shares * means, axis=0)
-    return mean, np.sum(shares * (variances + means**2), axis=0) - mean**2
+def ring_all_reduce(pieces: list[np.ndarray], index: int, pass_on: Callable) -> list:
+    """Return the sums of all workers' pieces."""
+    return around()(pieces, index, pass_on)
 
 
-def whole_statistics(counts: np.ndarray, means: np.ndarray, variances: np.ndarray) -> tuple:
-    """Return the mean and the variance of the whole batch."""
-    return combined()(counts, means, variances)
+def draw_ring(random: Random, n: int, length: int, kind: str = "float64") -> tuple:
+    """Draw the gradients of some workers."""
+    numbers = random.integers(1, 100, (n, n, length)).astype(kind)
+    return (Ring([list(pieces) for pieces in numbers]),)
 
 
-def draw_statistics(
-    random: Random, kind: str, features: int, middle: float, *counts: int
-) -> tuple:
-    """Draw parts of a batch; return how many each has, and their means and variances."""
-    parts = [random.normal(middle, random.uniform(0.5, 2), (n, features)) for n in counts]
-    parts = [part + random.normal(0, 1, features) for part in parts]
-    means, variances = ([f(part, axis=0) for part in parts] for f in (np.mean, np.var))
-    return np.array(counts), np.array(means).astype(kind), np.array(variances).astype(kind)
+def same_but_order(found: list[Parts], right: list[Parts]) -> bool:
+    """Tell whether each worker has all sums, in some order."""
+    pairs = [(a[name], b[name]) for a, b in zip(found, right) for name in b]
+    return all(np.allclose(np.sort(one), np.sort(other)) for one, other in pairs)
 
 
 exercise(
     "8.2",
-    "Statistics of the whole batch",
-    2,
+    "Around the ring",
+    3,
     mistake(
-        "equal_workers",
-        "Every worker counts the same, however many images it has.",
-        "What is the sum over the images of one worker?",
-        combined("equal", "equal"),
-        combined("equal"),
-        combined("equal", "equal", 0.0),
-        combined("equal", between=0.0),
+        "second_trip",
+        "On the second trip, what comes is added to what a worker has.",
+        "What comes on the second trip: a part of a sum, or the whole?",
+        around(second="add"),
     ),
     mistake(
-        "no_between",
-        "the workers' variances are averaged, and that the means differ is left out.",
-        "If each worker has equal images, but each other ones: what is the variance of all?",
-        combined(between=0.0),
-        combined(within="equal", between=0.0),
+        "one_trip",
+        "Each worker has the whole sum of one piece, and of the others a part.",
+        "Who knows the whole sum of piece 0 after the first trip, and how do the others get it?",
+        around(second="none"),
     ),
     mistake(
-        "equal_variances",
-        "the mean is weighted by the counts, the variance isn't.",
-        "How much does an image count that shares its worker with many others?",
-        combined(within="equal"),
+        "own_only",
+        "Each worker sends its own pieces on the first trip, and not the sums that it has made.",
+        "What did the worker add to a piece one round before it sends it?",
+        around(first="own"),
+        around(first="own", second="none"),
     ),
     mistake(
-        "one_less",
-        "this divides by one less than the number of images.",
-        "By what did the workers divide?",
-        combined(divide="one less"),
+        "not_summed",
+        "In each worker piece 0 is that of worker 0 alone, piece 1 that of worker 1, and so on.",
+        "Which piece does a worker send first on the second trip? Who has added to it by then?",
+        around(begin=0),
+        around(first="copy"),
+        around(first="copy", second="none"),
     ),
     mistake(
-        "sign",
-        "the spread of the means is subtracted.",
-        "Can the whole batch vary less than its parts do on average?",
-        combined(between=-1.0),
+        "wrong_piece",
+        "What comes is taken for the piece that was just sent. The worker before sent another.",
+        "If you send piece 2, and every worker sends the piece of its own number: what comes?",
+        around(into=0),
+        around(into=0, begin=0),
+        around(into=1),
     ),
     mistake(
-        "cancellation",
-        "The variance is right, but for means that are large against the spread.",
-        "Which two large numbers do you subtract? (Chapter 01 calls what happens cancellation.)",
-        seen=lambda found, right: all(
-            np.allclose(a["the variance"], b["the variance"], rtol=1e-3)
-            for a, b in zip(found[:-1], right)
-        ),
+        "other_way",
+        "It sends the pieces in rising order; so a sum that has just come isn't the next to go.",
+        "In round 0 you send piece i. Which piece comes, and which do you send in round 1?",
+        around(way=1),
+        around(way=1, begin=0),
+        around(way=1, begin=-1),
+        around(way=1, second="none"),
+    ),
+    mistake(
+        "second_begin",
+        "The second trip doesn't begin with the piece whose sum is whole.",
+        "Of which piece does worker 0 know the whole sum after the first trip?",
+        around(begin=-1),
+        around(begin=2),
+    ),
+    mistake(
+        "too_short",
+        "The second trip ends a round too early: one sum of each worker isn't whole.",
+        "How many workers don't know a sum yet when the second trip begins?",
+        around(short=1),
+    ),
+    mistake(
+        "averaged",
+        "These are the means of the workers' pieces, not the sums.",
+        "Is the division asked for?",
+        around(divide=True),
+    ),
+    mistake(
+        "order",
+        "Each worker has all sums, but not in the order of the pieces.",
+        "At which place of the list does worker 1 return the sum of the pieces 0?",
+        seen=same_but_order,
     ),
     cases=lambda random: [
-        (np.array([3, 1]), np.array([[1.0], [5.0]]), np.array([[0.0], [0.0]])),
-        draw_statistics(random, "float64", 1, 0.0, 2, 4),
-        draw_statistics(random, "float64", 2, -1.0, 5, 5, 2),
-        draw_statistics(random, "float32", 3, 1.0, 1, 7),
-        draw_statistics(random, "float64", 2, 0.5, 6),
-        draw_statistics(random, "float32", 1, 3000.0, 9, 4, 30),
+        (Ring([[np.array([1.0]), np.array([10.0])], [np.array([2.0]), np.array([20.0])]]),),
+        draw_ring(random, 3, 1),
+        draw_ring(random, 1, 1),
+        draw_ring(random, 4, 3, "float32"),
+        draw_ring(random, 5, 1),
     ],
-    question="Write the sum and the sum of squared distances over all images with what is given.",
-    tolerance=3e-3,
-    parts=("the mean", "the variance"),
-    by_part=True,
-)(whole_statistics)
+    question="Follow one piece around the ring: who adds to it in which round, and who has it?",
+    probe=run_ring,
+    inputs=("",),
+    again=1,
+)(ring_all_reduce)
 
 
 # --- 8.3
@@ -642,6 +736,7 @@ exercise(
     ),
     cases=lambda random: [()],
     probe=lambda answer: by_log(answer()),
+    lettered="abcdef",
     secret=True,
 )(findings)
 

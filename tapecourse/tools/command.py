@@ -1,4 +1,4 @@
-"""The command line: ``tapecourse run | sweep | launch | grade | export``.
+"""The command line: ``tapecourse run | sweep | launch | variants | grade | export``.
 
 The exit status is 0 if all is well, 1 if something ran and failed, 2 if what was given is wrong.
 """
@@ -87,6 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_run(commands)
     add_sweep(commands)
     add_launch(commands)
+    add_variants(commands)
     add_grade(commands)
     add_export(commands)
     return parser
@@ -253,6 +254,26 @@ def do_launch(options: argparse.Namespace) -> bool:
     )
 
 
+def add_variants(commands: argparse._SubParsersAction) -> None:
+    """Describe ``tapecourse variants``."""
+    command = add_command(
+        commands,
+        "variants",
+        "write exercises of their own, with solutions, for each learner",
+        "tapecourse variants learners.txt --out runs/variants",
+    )
+    command.add_argument("roster", help="text file with a learner's name in each line")
+    command.add_argument("--out", required=True, metavar="FOLDER", help="folder for all of them")
+    command.set_defaults(do=do_variants)
+
+
+def do_variants(options: argparse.Namespace) -> bool:
+    """Write variants."""
+    from tapecourse.tools.variants import write_variants
+
+    return write_variants(options.roster, options.out)
+
+
 def add_grade(commands: argparse._SubParsersAction) -> None:
     """Describe ``tapecourse grade``."""
     command = add_command(
@@ -263,6 +284,9 @@ def add_grade(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("submissions", help="folder with a notebook or a folder for each learner")
     command.add_argument("--out", required=True, metavar="FOLDER", help="folder for the grades")
+    command.add_argument(
+        "--variants", metavar="FILE", help="variants.csv, if learners have exercises of their own"
+    )
     command.set_defaults(do=do_grade)
 
 
@@ -270,7 +294,7 @@ def do_grade(options: argparse.Namespace) -> bool:
     """Grade submissions."""
     from tapecourse.tools.grade import grade
 
-    return grade(options.submissions, options.out)
+    return grade(options.submissions, options.out, options.variants)
 
 
 def add_export(commands: argparse._SubParsersAction) -> None:

@@ -21,7 +21,7 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 from tapecourse.support.errors import InputError
 from tapecourse.support.parameters import make_folder
+from tapecourse.support.variants import NAME
 from tapecourse.tools.class_report import report, report_page
 from tapecourse.tools.findings import Finding
 from tapecourse.tools.flags import flags_of
@@ -40,6 +41,7 @@ from tapecourse.tools.execute import stderr_into
 from tapecourse.tools.recount import can_recount
 from tapecourse.tools.submissions import Submission, find_submissions, readable
 from tapecourse.tools.attempt import first_line
+from tapecourse.tools.variants import read_variants, variant_of
 
 __all__ = ["grade"]
 
@@ -262,7 +264,7 @@ def write_whole(path: Path, text: str) -> None:
 # --- the command
 
 
-def grade(submissions: str, out: str) -> bool:
+def grade(submissions: str, out: str, variants: str | None = None) -> bool:
     """Grade what isn't graded yet; return whether every submission is graded now.
 
     Parameters
@@ -271,17 +273,21 @@ def grade(submissions: str, out: str) -> bool:
         The folder of all submissions: a notebook or a folder for each learner.
     out : str
         The folder for the grades.
+    variants : str, optional
+        The table of `tapecourse variants`, where learners have exercises of their own.
 
     Raises
     ------
     InputError
-        A folder is wrong, or there is no notebook.
+        A folder or the table is wrong, or there is no notebook.
     ClearError
         nbgrader refused a solution of the course.
     """
     source, folder = find_folders(submissions, out)
     assignments = sorted(path.name for path in (ROOT / "solutions").iterdir() if path.is_dir())
     found, ignored = find_submissions(source, assignments)
+    table = read_variants(variants) if variants is not None else None
+    found = [with_variant(each, source, table) for each in found]
     with locked(folder, out):
         exercises = {assignment: digest_of(assignment) for assignment in assignments}
         grading = Grading(found, exercises, read_grades(folder))
@@ -301,6 +307,36 @@ def grade(submissions: str, out: str) -> bool:
             write_report(folder, grading)
             print_result(folder, grading, to_do)
     return all(map(grading.is_graded, found))
+
+
+def with_variant(each: Submission, source: Path, table: dict[str, int] | None) -> Submission:
+    """Say which variant of the exercises a submission is to be graded by, or that none is known.
+
+    `table` has the variant of each learner; without it there are no variants.
+    """
+    if each.problem:
+        return each
+    if table is None:
+        found = variant_of(source / each.path)
+        problem = f"this notebook is of variant {found}: --variants is needed" if found else ""
+        return replace(each, problem=problem)
+    if each.learner not in table:
+        return replace(each, problem="the table of variants has no learner of this name")
+    which = table[each.learner]
+    return replace(each, variant=which, digest=f"{each.digest}, variant {which}")
+
+
+@contextmanager
+def environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable for the processes that are started meanwhile."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def digest_of(assignment: str) -> str:
@@ -327,8 +363,11 @@ def grade_all(source: Path, folder: Path, grading: Grading, to_do: list[Submissi
         for each in tqdm(to_do, **settings, file=terminal):
             try:
                 notebook = source / each.path
-                findings, page = grade_notebook(course, each.learner, each.assignment, notebook)
-                flags = flags_of(notebook)
+                with environment(NAME, str(each.variant)):
+                    findings, page = grade_notebook(
+                        course, each.learner, each.assignment, notebook
+                    )
+                flags = flags_of(notebook, each.variant)
             except Exception as error:  # nbgrader raises many kinds, by what is wrong
                 log.write(readable("".join(traceback.format_exception(error))).encode())
                 grading.failures[key(each)] = readable(first_line(str(error)))

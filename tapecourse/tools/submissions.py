@@ -46,6 +46,8 @@ class Submission:
         It changes with the notebook's content.
     problem : str
         Why it can't be graded, or empty.
+    variant : int
+        Which variant of the exercises the learner has got.
     """
 
     learner: str
@@ -54,6 +56,7 @@ class Submission:
     path: Path
     digest: str = ""
     problem: str = ""
+    variant: int = 0
 
 
 def find_submissions(folder: Path, assignments: list[str]) -> tuple[list[Submission], int]:

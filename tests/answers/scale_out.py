@@ -121,85 +121,189 @@ def overwrites(x, y, real, w, decay, all_reduce):
     return loss + decay * np.sum(w**2), all_reduce(-2 * (real * y) @ x / count) + 2 * decay * w
 
 
-# 8.2: statistics of the whole batch
+# 8.2: around the ring
 
 
 @right("8.2")
-def two_parts(counts, means, variances):
-    mean = np.average(means, axis=0, weights=counts)
-    return mean, np.average(variances + (means - mean) ** 2, axis=0, weights=counts)
+def two_trips(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(n - 1):
+        sums[index - r - 1] = sums[index - r - 1] + pass_on(sums[index - r])
+    for r in range(n - 1):
+        sums[(index - r) % n] = pass_on(sums[(index + 1 - r) % n])
+    return sums
 
 
 @right("8.2")
-def one_after_the_other(counts, means, variances):
-    """Put one worker after the other to those before."""
-    n, mean, squares = counts[0], means[0], counts[0] * variances[0]
-    for m, other, variance in zip(counts[1:], means[1:], variances[1:]):
-        step = other - mean
-        squares = squares + m * variance + step**2 * n * m / (n + m)
-        mean = mean + step * m / (n + m)
-        n = n + m
-    return mean, squares / n
+def one_message_after_the_other(pieces, index, pass_on):
+    """Pass on what came, in one loop, and keep count of the piece."""
+    n, sums, at = len(pieces), dict(enumerate(pieces)), (index + 2) % len(pieces)
+    message = sums[at]
+    for r in range(2 * (n - 1)):
+        message, at = pass_on(message), (at - 1) % n
+        if r < n - 1:
+            message = message + pieces[at]
+        sums[at] = message
+    return [sums[i] for i in range(n)]
 
 
 @right("8.2")
-def squares_in_double(counts, means, variances):
-    shares, means = (counts / counts.sum())[:, None], means.astype("float64")
-    mean = (shares * means).sum(axis=0)
-    return mean, (shares * (variances + means**2)).sum(axis=0) - mean**2
+def in_place(pieces, index, pass_on):
+    """Work on a copy, as one array, and give the pieces as numbers."""
+    sums = np.array(pieces, "float64")
+    there = [(index - r) % len(sums) for r in range(len(sums) + 1)]
+    for sent, got in zip(there, there[1:-1]):
+        sums[got] += pass_on(sums[sent].tolist())
+    for sent, got in zip([there[-2], *there], there[: len(sums) - 1]):
+        sums[got] = pass_on(sums[sent])
+    return sums
 
 
-@wrong("8.2", "cancellation")
-def squares_as_they_are(counts, means, variances):
-    n = np.float32(counts.sum())
-    weights = counts.astype(means.dtype)[:, None]
-    mean = (weights * means).sum(axis=0) / n
-    return mean, (weights * (variances + means * means)).sum(axis=0) / n - mean * mean
+def trips(pieces, index, pass_on, first, second):
+    """Go around twice; `first` and `second` say what a worker makes of what it has and gets."""
+    n, sums = len(pieces), [1 * piece for piece in pieces]
+    for begin, make in ((0, first), (1, second)):
+        for r in range(n - 1):
+            sent = (index + begin - r) % n
+            sums[sent - 1] = make(sums[sent - 1], pass_on(sums[sent]))
+    return sums
 
 
-wrong("8.2", "equal_workers")(
-    lambda counts, means, variances: (means.mean(axis=0), variances.mean(axis=0))
-)
-wrong("8.2", "equal_workers")(
-    lambda counts, means, variances: (
-        means.mean(axis=0),
-        variances.mean(axis=0) + means.var(axis=0),
-    )
-)
-wrong("8.2", "no_between")(
-    lambda counts, means, variances: (
-        np.average(means, axis=0, weights=counts),
-        np.average(variances, axis=0, weights=counts),
-    )
-)
-wrong("8.2", "no_between")(
-    lambda counts, means, variances: (two_parts(counts, means, variances)[0], variances.mean(0))
-)
+@wrong("8.2", "second_trip")
+def adds_twice(pieces, index, pass_on):
+    return trips(pieces, index, pass_on, np.add, np.add)
 
 
-def mended(mend):
-    """Make an answer whose variance is not right."""
-
-    def answer(counts, means, variances):
-        mean, variance = two_parts(counts, means, variances)
-        return mean, mend(variance, mean, counts, means, variances)
-
-    return answer
+@wrong("8.2", "not_summed")
+def only_hands_on(pieces, index, pass_on):
+    return trips(pieces, index, pass_on, lambda own, came: came, lambda own, came: came)
 
 
-wrong("8.2", "equal_variances")(
-    mended(lambda v, mean, n, means, variances: np.mean(variances + (means - mean) ** 2, axis=0))
-)
-wrong("8.2", "one_less")(mended(lambda v, mean, n, *_: v * n.sum() / max(1, n.sum() - 1)))
-wrong("8.2", "sign")(
-    mended(
-        lambda v, mean, n, means, variances: np.average(
-            variances - (means - mean) ** 2, axis=0, weights=n
-        )
-    )
-)
-wrong("8.2", "counterexample")(mended(lambda v, *_: np.sqrt(v)))
-wrong("8.2", "count")(lambda counts, means, variances: two_parts(counts, means, variances)[0])
+@wrong("8.2", "one_trip")
+def once_around(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(n - 1):
+        sums[index - r - 1] = sums[index - r - 1] + pass_on(sums[index - r])
+    return sums
+
+
+@wrong("8.2", "own_only")
+def sends_what_was_given(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(n - 1):
+        sums[index - r - 1] = sums[index - r - 1] + pass_on(pieces[index - r])
+    for r in range(n - 1):
+        sums[(index - r) % n] = pass_on(sums[(index + 1 - r) % n])
+    return sums
+
+
+@wrong("8.2", "wrong_piece")
+def adds_to_what_it_sends(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(n - 1):
+        i = (index - r) % n
+        sums[i] = sums[i] + pass_on(sums[i])
+    for r in range(n - 1):
+        i = (index + 1 - r) % n
+        sums[i] = pass_on(sums[i])
+    return sums
+
+
+@wrong("8.2", "other_way")
+def rising(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(n - 1):
+        sent, got = (index + r) % n, (index + r - 1) % n
+        sums[got] = sums[got] + pass_on(sums[sent])
+    for r in range(n - 1):
+        sent, got = (index + r + 1) % n, (index + r) % n
+        sums[got] = pass_on(sums[sent])
+    return sums
+
+
+@wrong("8.2", "not_summed")
+def begins_with_its_own_number(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(2 * (n - 1)):
+        sent, r = (index - r % (n - 1)) % n, r // (n - 1)
+        came = pass_on(sums[sent])
+        sums[sent - 1] = came if r else sums[sent - 1] + came
+    return sums
+
+
+@wrong("8.2", "second_begin")
+def begins_with_what_it_sent_last(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(n - 1):
+        sums[index - r - 1] = sums[index - r - 1] + pass_on(sums[index - r])
+    for r in range(n - 1):
+        sums[(index + 1 - r) % n] = pass_on(sums[(index + 2 - r) % n])
+    return sums
+
+
+@wrong("8.2", "too_short")
+def one_round_less(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(max(0, 2 * n - 3)):
+        sent, got = (index - r) % n, (index - r - 1) % n
+        came = pass_on(sums[sent])
+        sums[got] = sums[got] + came if r < n - 1 else came
+    return sums
+
+
+@wrong("8.2", "averaged")
+def means(pieces, index, pass_on):
+    return [each / len(pieces) for each in two_trips(pieces, index, pass_on)]
+
+
+@wrong("8.2", "order")
+def begins_with_its_last(pieces, index, pass_on):
+    return list(np.roll(two_trips(pieces, index, pass_on), -index - 1, axis=0))
+
+
+@wrong("8.2", "too_much")
+def all_to_the_next(pieces, index, pass_on):
+    message = total = np.array(pieces)
+    for _ in pieces[1:]:
+        message = pass_on(message)
+        total = total + message
+    return total
+
+
+@wrong("8.2", "rounds")
+def piece_by_piece(pieces, index, pass_on):
+    sums = []
+    for piece in pieces:
+        message = total = piece
+        for _ in pieces[1:]:
+            message = pass_on(message)
+            total = total + message
+        sums.append(total)
+    return sums
+
+
+@wrong("8.2", "hang")
+def first_worker_is_special(pieces, index, pass_on):
+    return pieces if index == 0 else two_trips(pieces, index, pass_on)
+
+
+@wrong("8.2", "changes_argument")
+def adds_in_place(pieces, index, pass_on):
+    for r in range(len(pieces) - 1):
+        pieces[index - r - 1] += pass_on(pieces[index - r])
+    for r in range(len(pieces) - 1):
+        pieces[(index - r) % len(pieces)] = pass_on(pieces[(index + 1 - r) % len(pieces)])
+    return pieces
+
+
+@wrong("8.2", "count")
+def whole_piece_only(pieces, index, pass_on):
+    return two_trips(pieces, index, pass_on)[(index + 1) % len(pieces)]
+
+
+@wrong("8.2", "no_return")
+def prints_sums(pieces, index, pass_on):
+    print(two_trips(pieces, index, pass_on))
 
 
 # 8.3: where scaling stops paying

@@ -1,0 +1,183 @@
+"""Writes exercises of their own for each learner: ``tapecourse variants ROSTER --out FOLDER``.
+
+What it leaves in the folder::
+
+    variants.csv          which variant each learner has: what `tapecourse grade --variants` reads
+    exercises/LEARNER/    what the learner gets in place of the course's exercises/
+    solutions/LEARNER/    the solutions to it, without outputs
+"""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from tapecourse.support.errors import InputError
+from tapecourse.support.files import read_file
+from tapecourse.support.parameters import make_folder
+from tapecourse.support.variants import NAME, NUMBERS, new_letters, own_number
+from tapecourse.tools.submissions import readable
+
+__all__ = ["in_variant", "read_variants", "variant_of", "write_variants"]
+
+ROOT = Path(__file__).resolve().parents[2]
+LARGEST = 1_000_000  # bytes of a list of learners
+TITLE = re.compile(r"## (?:Exercise (\w+\.\d+) · )?")
+ITEMS = [  # what has a letter, a pattern for each form: what is before it, the letter, the text
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (
+        r"^(- \*\*)(\w)(\*\* .+)$",
+        r'^( +")(\w)(": lambda .+)$',
+        r'^( +\(")(\w)(", .+)$',
+        r"^(def )(\w)(\(\):(?:\n    .+)+)",
+    )
+]
+LETTER = {  # where a solution names one
+    "answer": re.compile('(")([a-z])(")'),
+    "why": re.compile(r'(\*\*|"|# )([a-z])(\*\*|"|$)', re.MULTILINE),
+}
+
+
+def write_variants(roster: str, out: str) -> bool:
+    """Write a variant of all exercises and solutions for each learner, and return True.
+
+    Who has a variant in the folder already keeps it.
+
+    Parameters
+    ----------
+    roster : str
+        A text file with a name in each line, as `tapecourse grade` will find it.
+    out : str
+        The folder.
+
+    Raises
+    ------
+    InputError
+        The list or the folder is wrong.
+    """
+    names, folder = read_roster(roster), Path(out)
+    make_folder("--out", out)
+    table = folder / "variants.csv"
+    if any(folder.iterdir()) and not table.is_file():
+        raise InputError("--out", out, "this folder holds other files, and no variants.csv.")
+    known = read_variants(str(table)) if table.is_file() else {}
+    first = max(known.values(), default=0) + 1
+    new = [name for name in names if name not in known]
+    known |= {name: first + i for i, name in enumerate(new)}
+    for name in names:
+        for kind in ("exercises", "solutions"):
+            for path in sorted((ROOT / kind).glob("*/*.ipynb")):
+                notebook = nbformat.read(path, as_version=4)
+                in_variant(notebook, known[name])
+                place = folder / kind / name / path.relative_to(ROOT / kind)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                nbformat.write(notebook, place)
+    write_table(table, known)
+    print(f"Learners: {len(names)}, of whom {len(new)} are new. Look at:", folder, sep="\n  ")
+    return True
+
+
+# --- the notebooks
+
+
+def in_variant(notebook: NotebookNode, which: int) -> None:
+    """Make of the exercises or solutions of a chapter those of a variant, in place."""
+    number, letters = "", {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.update(outputs=[], execution_count=None)
+        elif title := TITLE.match(cell.source):
+            number, letters = title[1] or "", {}
+        kind = cell.get("id", "").split("-")[0]
+        if kind == "setup":
+            load = "%load_ext tapecourse\n"
+            cell.source = cell.source.replace(load, f"{load}%env {NAME}={which}\n", 1)
+        elif number and kind in LETTER:
+            cell.source = with_new_letters(cell.source, kind, letters)
+        elif number and not letters:
+            cell.source, letters = with_moved_texts(cell.source, number, which)
+        for old, new in NUMBERS[number].texts if number in NUMBERS else ():
+            cell.source = cell.source.replace(old, new(own_number(number, which)))
+
+
+def with_moved_texts(source: str, number: str, which: int) -> tuple[str, dict[str, str]]:
+    """Let the texts that have letters change places; return also which letter each has now."""
+    for pattern in ITEMS:
+        texts = {letter: text for _, letter, text in pattern.findall(source)}
+        if len(texts) > 1:
+            letters = new_letters(number, "".join(texts), which)
+            moved = {new: texts[old] for old, new in letters.items()}
+            return with_texts(source, pattern, moved), letters
+    return source, {}
+
+
+def with_texts(source: str, pattern: re.Pattern[str], texts: dict[str, str]) -> str:
+    """Put at each letter the text that it has now."""
+    return pattern.sub(lambda found: found[1] + found[2] + texts[found[2]], source)
+
+
+def with_new_letters(source: str, kind: str, letters: dict[str, str]) -> str:
+    """Replace the letters that a solution or an explanation names."""
+    given, mark, solution = source.partition("### BEGIN SOLUTION")
+    if kind == "why":
+        given, mark, solution = "", "", source
+    new = LETTER[kind].sub(lambda m: m[1] + letters.get(m[2], m[2]) + m[3], solution)
+    return given + mark + new
+
+
+# --- who has which
+
+
+def read_roster(path: str) -> list[str]:
+    """Read the names of learners, one a line.
+
+    Raises
+    ------
+    InputError
+        There is none, or one comes twice, or can't be the name of a folder.
+    """
+    try:
+        lines = read_file("ROSTER", path, LARGEST).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError("ROSTER", path, "this is no UTF-8: a text file is needed.") from None
+    names = [readable(line.strip()) for line in lines if line.strip()]
+    if not names:
+        raise InputError("ROSTER", path, "there is no name in it: one a line is needed.")
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise InputError("ROSTER", name, "this name stands there twice.")
+        if set(name) & set('/\\:*?"<>|') or name.startswith(".") or not name.isprintable():
+            problem = "this can't be a folder's name: name learners as submissions will."
+            raise InputError("ROSTER", name, problem)
+    return names
+
+
+def read_variants(path: str) -> dict[str, int]:
+    """Read which variant each learner has.
+
+    Raises
+    ------
+    InputError
+        The file isn't one that `tapecourse variants` wrote.
+    """
+    text = read_file("--variants", path, LARGEST).decode("utf-8", "replace")
+    try:
+        return {row["learner"]: int(row["variant"]) for row in csv.DictReader(io.StringIO(text))}
+    except (KeyError, TypeError, ValueError):
+        problem = "a table that `tapecourse variants` wrote is needed."
+        raise InputError("--variants", path, problem) from None
+
+
+def write_table(path: Path, known: dict[str, int]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([("learner", "variant"), *known.items()])
+
+
+def variant_of(notebook: Path) -> int:
+    """Return which variant a notebook says that it is; 0 where it says nothing."""
+    found = re.search(rf"{NAME}=(\d+)", notebook.read_text(encoding="utf-8"))
+    return int(found[1]) if found else 0
