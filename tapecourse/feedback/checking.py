@@ -324,7 +324,11 @@ def read_one(value: Any, like: Any) -> np.ndarray | Odd:
             raise TypeError  # NumPy would read a text as a number
         array = np.asarray(value, "float64")
     except (TypeError, ValueError):
-        kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"of the type {kind}"
+        kind = (
+            f"an array of {value.dtype}"
+            if isinstance(value, np.ndarray)
+            else f"of the type {kind}"
+        )
         return Odd("no_numbers", f"{{what}} must be made of numbers, and is {kind}.")
     return array.reshape(()) if np.shape(like) == () and array.size == 1 else array
 

@@ -57,7 +57,9 @@ exercise(
         "all_but_last",
         "It takes every batch but the last to be as large as the first.",
         "Which sizes are given?",
-        lambda losses, sizes: np.average(losses, weights=[*[sizes[0]] * (len(sizes) - 1), sizes[-1]]),
+        lambda losses, sizes: np.average(
+            losses, weights=[*[sizes[0]] * (len(sizes) - 1), sizes[-1]]
+        ),
     ),
     mistake(
         "by_steps",
