@@ -356,7 +356,7 @@ def matched(value: Any, what: str, last: int, alphabet: str, of: str = "") -> An
             fact = f"There is no {what} {key!r}: they are numbered from 1 to {last}."
             raise NotRight("no_number", fact)
         if isinstance(each, str) and each not in list(alphabet):
-            fact = f"A letter from {alphabet[0]} to {alphabet[-1]} is asked for, not {each!r}."
+            fact = f"a letter from {alphabet[0]} to {alphabet[-1]} is asked for, not {each!r}."
             raise NotRight("no_letters", f"{what} {key}: ".capitalize() + fact)
     return {f"{of}{what} {key}": each for key, each in value.items()}
 

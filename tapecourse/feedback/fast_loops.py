@@ -602,10 +602,11 @@ def feed(answer: Callable, images: int, batch_size: int) -> dict:
             return np.asarray(result(value), "float32")
 
         def function(value: Any) -> tf.Tensor:
+            shape = tf.TensorShape(value.shape)
             if kind == "augment":
-                single.append(value.shape.rank == 1)
+                single.append(shape.rank == 1)
             found: Any = tf.numpy_function(counted, [value], tf.float32)
-            found.set_shape(value.shape if value.shape.rank == 2 else [2])
+            found.set_shape(shape if shape.rank == 2 else [2])
             return found
 
         return function

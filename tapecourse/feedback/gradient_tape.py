@@ -497,8 +497,8 @@ exercise(
     ),
     cases=lambda random: [
         (
-            float32(0, 1, 1e-6, 1e-18),
-            float32(2, 1, 0.5, -4),
+            float32(0, 1, 0.5, 1e-6, 1e-18),
+            float32(2, 1, -3, 0.5, 4),
             "eager",
         ),
         *[

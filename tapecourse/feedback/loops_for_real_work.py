@@ -659,7 +659,7 @@ exercise(
     ),
     mistake(
         "first_scale",
-        "The limit is multiplied by the first scale; after a step that overflows, it is another.",
+        "The limit is multiplied by the first scale, which a step that overflows halves.",
         "Where does the optimizer itself clip, with the scale taken off?",
         half_step(clip="outside, scaled"),
     ),
