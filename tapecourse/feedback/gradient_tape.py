@@ -304,7 +304,7 @@ def value_and_adjoint(answer: Callable, x: np.ndarray, bar: np.ndarray, how: str
                 ("no_return", "None") if result is None else ("no_path", type(result).__name__)
             )
             raise NotRight(key, f"It must return a tensor, and returns {kind}.", QUESTION_NONE)
-        if result.shape != source.shape:
+        if not result.shape.is_compatible_with(source.shape):
             fact = f"The result has the shape {result.shape}; right is {source.shape}."
             raise NotRight("shape", fact, "Is each element worked on by itself?")
         return result, tape.gradient(result, source, seed)

@@ -242,7 +242,7 @@ def run_steps(
             raise NotRight(
                 "no_return", "The step returns None.", "Does the inner function end in `return`?"
             )
-        if np.ndim(loss):
+        if np.size(loss) != 1:
             fact = f"The step must return one number, not an array of the shape {np.shape(loss)}."
             raise NotRight("no_number", fact, "What is asked for, the losses or their mean?")
         seen[f"the loss of the {which} step"] = np.asarray(loss)
