@@ -355,8 +355,9 @@ exercise(
         "gives_up",
         "It gives inf where there is a batch: close to the ridge it is large.",
         "How far must one search? Can the batch be computed?",
-        seen=lambda found, right: all(
-            a["the answer"] in (b["the answer"], math.inf) for a, b in zip(found, right)
+        seen=lambda found, right: (
+            all(a["the answer"] in (b["the answer"], math.inf) for a, b in zip(found, right))
+            and not all(np.isinf(each["the answer"]) for each in found)
         ),
     ),
     mistake(
@@ -619,8 +620,10 @@ def feed(answer: Callable, images: int, batch_size: int) -> dict:
         key, kind = ("no_return", "None") if dataset is None else ("no_data", type(dataset))
         kind = getattr(kind, "__name__", kind)
         raise NotRight(key, f"It must return a tf.data.Dataset, not {kind}.")
-    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) != 2:
-        raise NotRight("no_pairs", "A batch must be a pair: images, labels.")
+    spec = dataset.element_spec
+    ranks = [each.shape.rank for each in spec] if isinstance(spec, tuple) else []
+    if len(ranks) != 2 or None not in ranks and ranks[0] <= ranks[1]:
+        raise NotRight("no_pairs", "A batch must be a pair: images, labels, in this order.")
     epochs = []
     for _ in range(EPOCHS):
         epochs.append([(np.asarray(x), np.asarray(y)) for x, y in dataset.take(3 * images)])

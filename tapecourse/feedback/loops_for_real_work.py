@@ -314,6 +314,7 @@ def kill_and_resume(answer: Callable, seed: int, killed: int, more: int) -> dict
             "JSON writes numbers, texts, lists and dicts. How does one make these of it?",
         ) from None
     on = [loop.step() for _ in range(2)]
+    epochs = len(loop.history)
     answer(seed + 50).state()  # whatever the class kept of the first is that of another now
     resumed = answer(seed + 100)
     resumed.restore(json.loads(text))
@@ -321,6 +322,7 @@ def kill_and_resume(answer: Callable, seed: int, killed: int, more: int) -> dict
     means = [*map(float, resumed.history)]
     return {
         "the next loss of the loop that was saved": on[-1],
+        "the number of epochs in the history of the loop that was saved": epochs,
         "the list of losses after the resume": np.array(losses),
         "the line at the end": resumed.line.numpy(),
         "the list of epochs' means at the end": np.array(means),
@@ -403,8 +405,8 @@ exercise(
         "Does `state` draw a number, or assign to an attribute?",
         seen=lambda found, right: any(
             not np.isclose(a[name], b[name], rtol=1e-6)
-            for name in ["the next loss of the loop that was saved"]
             for a, b in zip(found, right)
+            for name in list(b)[:2]
         ),
     ),
     mistake(
@@ -601,6 +603,19 @@ exercise(
     "Repair a step in half precision",
     3,
     mistake(
+        "still",
+        "The weights don't move at all.",
+        "Are the gradients of the scaled loss finite? Does the optimizer get them?",
+        seen=lambda found, right: (
+            not any(
+                np.any(value)
+                for each in found
+                for name, value in each.items()
+                if name.startswith("the change")
+            )
+        ),
+    ),
+    mistake(
         "as_given",
         "All faults are left; one is that the gradient is clipped while it is still scaled.",
         "When is the scale taken off the gradient, and when is it clipped?",
@@ -667,8 +682,11 @@ exercise(
         "not_skipped",
         "A step whose gradients overflow changes the weights.",
         "What must a step do where a gradient isn't finite? Which optimizer looks?",
-        seen=only_wrong(
-            OVERFLOW, "the loss of the last step", "the change of the weights in the last step"
+        seen=lambda found, right: (
+            not all(each[OVERFLOW] for each in found)
+            and only_wrong(
+                OVERFLOW, "the loss of the last step", "the change of the weights in the last step"
+            )(found, right)
         ),
     ),
     mistake(

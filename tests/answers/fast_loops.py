@@ -383,6 +383,7 @@ def stages(*names):
                 data.map(lambda image, label: augment(image)),
                 data.map(lambda image, label: label).shuffle(len(files)),
             ),
+            "labels first": lambda data: data.map(lambda images, labels: (labels, images)),
             "without labels": lambda data: data.map(lambda image, label: image),
             "batch": lambda data: data.batch(batch_size),
             "full batches": lambda data: data.batch(batch_size, drop_remainder=True),
@@ -448,6 +449,9 @@ wrong("6.6", "other_labels")(
     stages("decode", "cache", "shuffle", "augment and twist", "batch", "prefetch")
 )
 wrong("6.6", "no_batches")(stages("decode", "cache", "shuffle", "augment", "prefetch"))
+wrong("6.6", "no_pairs")(
+    stages("decode", "cache", "shuffle", "augment", "batch", "labels first", "prefetch")
+)
 wrong("6.6", "no_pairs")(
     stages("decode", "cache", "shuffle", "augment", "without labels", "batch", "prefetch")
 )

@@ -265,6 +265,15 @@ wrong("7.3", "no_class")(lambda seed: {})
 
 
 @wrong("7.3", "disturbs")
+class Emptied(LittleLoop):
+    def state(self):
+        found, self.history = all_of_it(self), []
+        return found
+
+    restore = put_back(*EVERYTHING)
+
+
+@wrong("7.3", "disturbs")
 class Reseeded(LittleLoop):
     def state(self):
         seed = int(self.random.integers(1000))  # draws a number that the loop misses
@@ -354,6 +363,23 @@ wrong("7.4", "no_clip")(half_step(in_half(), clips=""))
 wrong("7.4", "clip_each")(half_step(in_half(), clips="clipnorm"))
 wrong("7.4", "data_only")(half_step(in_half(report="data")))
 wrong("7.4", "no_step")(lambda model, rate, clip: 0.5)
+
+
+@wrong("7.4", "counterexample")
+def divided_by_the_first_scale(model, rate, clip):
+    step = half_step(in_half(report="scaled"))(model, rate, clip)
+    return lambda images, labels: step(images, labels) / 2.0**15
+
+
+@wrong("7.4", "still")
+def scaled_twice(model, rate, clip):
+    def gradients_of(model, optimizer, clip, images, labels):
+        with tf.GradientTape() as tape:
+            loss = CROSS_ENTROPY(labels, model(images, training=True)) + sum(model.losses)
+            scaled = optimizer.scale_loss(optimizer.scale_loss(loss))
+        return tape.gradient(scaled, model.trainable_variables), loss
+
+    return half_step(gradients_of)(model, rate, clip)
 
 
 wrong("7.4", "clip_value")(half_step(in_half(), clips="clipvalue"))
