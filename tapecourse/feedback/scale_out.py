@@ -809,7 +809,7 @@ exercise(
             (4, 3, "fewer batches", 2),
             (5, 1, "alone", 1),
             (3, 0, "killed", 2),
-            (4, 2, "reads", 3),
+            (4, 2, "alone", 3),
             (12, 10, "reads", 1),
         ]
     ],
