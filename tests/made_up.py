@@ -133,6 +133,8 @@ Expected = dict[str, str]  # by exercise: a finding's key, "untried", or "" if i
 
 def a_learner(chapter: str, random: Random) -> tuple[nbformat.NotebookNode, Expected]:
     """Make up a notebook of right, wrong and missing answers; say what must be found of each."""
+    if chapter == WORKSHOP:
+        return at_the_workshop(random)
     notebook, expected = released(chapter), {}
     for number, known in answers_of(chapter).items():
         expected[number] = "untried"
@@ -145,6 +147,38 @@ def a_learner(chapter: str, random: Random) -> tuple[nbformat.NotebookNode, Expe
         if cell.id.startswith("check"):
             expected.setdefault(number_in(cell), "untried")
     return notebook, expected
+
+
+WORKSHOP = "W_build_your_own_tape"
+FAULTS = {  # of its steps: what is changed in the solution, and what must be found
+    "W.1": ("tuple(edges)", "edges", "edges_not_copied"),
+    "W.2": ("* y), (b, lambda bar: bar * x", "* b.value), (b, lambda bar: bar * a.value", "late"),
+    "W.3": ("if users[parent] == 0", "if True", "counterexample"),
+    "W.4": ("keepdims=True", "keepdims=False", "axes_lost"),
+    "W.5": ("bar @ y.T", "bar @ y", "not_transposed"),
+    "W.6": (" + -logits.value.max(axis=1, keepdims=True)", "", "overflow"),
+    "W.7": ("- rate", "+ rate", "uphill"),
+    "W.8": ("range(6)", "range(0)", "no_engine"),
+    "W.9": (' * (v["scaled"] > 0)', "", "no_mask"),
+}
+
+
+def at_the_workshop(random: Random) -> tuple[nbformat.NotebookNode, Expected]:
+    """Make up a notebook of right, faulty and missing steps, which build on each other."""
+    notebook, expected = released(WORKSHOP), {}
+    for number, (_, _, key) in FAULTS.items():
+        expected[number] = random.choice(["", "", key, "untried"])
+        if expected[number] != "untried":
+            notebook = answer(notebook, number, step(number, faulty=expected[number] == key))
+    return notebook, expected
+
+
+def step(number: str, faulty: bool = False) -> str:
+    """Return a step's solution, with its fault or without."""
+    solutions = nbformat.read(ROOT / "solutions" / WORKSHOP / f"{WORKSHOP}.ipynb", as_version=4)
+    source = cell_of(solutions, f"answer-{number.replace('.', '-')}").source
+    old, new, _ = FAULTS[number]
+    return source.replace(old, new) if faulty else source
 
 
 @cache

@@ -107,6 +107,14 @@ def test_variants_differ():
     assert all(own_number("1.1", which) != 1 for which in range(1, 30))
 
 
+@pytest.mark.parametrize("number", predictions.statements)
+def test_what_is_revealed_is_what_was_asked(number):
+    [task] = [cell.source for cell in cells_of(number) if cell.id.startswith("task")]
+    asked = {letter: re.sub("[`$]", "", text) for _, letter, text in ITEMS[0].findall(task)}
+    told = predictions.statements[number]
+    assert {letter: f"** {text}" for letter, (_, text) in told.items()} == asked
+
+
 def test_hints_and_the_reveal_speak_in_the_learners_letters(in_a_variant, monkeypatch):
     in_a_variant(3)
     where = new_letters("6.1", "abcdef", 3)

@@ -907,10 +907,25 @@ predict(
     "10.7",
     "odds_of_gradients",
     2,
-    a=(True, "Integrated gradients of an untrained network add up to the change of its output."),
-    b=(False, "A penalty on the gradient by 784 pixels makes a step 100 times the work, or more."),
-    c=(True, "Newton's steps on x**4 - x**2 lead from 0.1 to a maximum."),
+    a=(
+        True,
+        "The integrated gradients of an untrained network add up to the change of its "
+        "output, too.",
+    ),
+    b=(
+        False,
+        "A penalty on the gradient by 784 pixels makes a training step at least 100 times "
+        "the work.",
+    ),
+    c=(True, "Newton's steps on x^4 - x^2 lead from 0.1 to a maximum."),
     d=(False, "To differentiate a fixed point, all iterations that found it must be kept."),
-    e=(False, "A network that withstands one large step withstands ten small ones as well."),
-    f=(True, "Gradient descent at rate 0.1 leaves the minimum of a parabola of curvature 21."),
+    e=(
+        False,
+        "A network that withstands one large adversarial step withstands ten small ones as well.",
+    ),
+    f=(
+        True,
+        "Gradient descent with the rate 0.1, started near the minimum of a parabola of "
+        "curvature 21, moves away from it.",
+    ),
 )

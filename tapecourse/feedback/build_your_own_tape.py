@@ -1044,7 +1044,7 @@ def train_and_test(answer: Callable, given: str) -> dict:
         key, kind = "no_return" if read is None else "no_function", type(read).__name__
         raise NotRight(key, f"It must return a function that reads digits, and returns {kind}.")
     if not calls:
-        fact = "It doesn't call `gradient`: something else than your engine has learned."
+        fact = "It doesn't call `gradient`, so your engine hasn't learned anything."
         raise NotRight("no_engine", fact, "Which of your functions asks for the derivatives?")
     found = np.asarray(getattr(said := read(test_images.copy()), "value", said))
     if found.shape != truth.shape:

@@ -557,10 +557,30 @@ predict(
     "9.4",
     "odds_of_sweeps",
     2,
-    a=(True, "The best of ten equal settings, a run each, lies over one s below their mean."),
-    b=(False, "With the same seeds for all settings, the winner's loss isn't too good any more."),
+    a=(
+        True,
+        "The best of ten equal settings, with a run each, lies on average more than one s "
+        "below their true mean.",
+    ),
+    b=(
+        False,
+        "If all settings run with the same seeds, the winner's loss is no longer too good "
+        "on average.",
+    ),
     c=(True, "To halve the standard error of a mean takes four times as many seeds."),
-    d=(False, "If the 95 % intervals of two means overlap, luck alone explains the difference."),
-    e=(True, "If 20 equal settings are tested at 5 % each, some alarm is likelier than none."),
-    f=(False, "With 16 seeds each, to compare best runs is about as safe as to compare means."),
+    d=(
+        False,
+        "If the 95 % intervals of two means overlap, the difference is no larger than "
+        "what luck explains.",
+    ),
+    e=(
+        True,
+        "If 20 equal settings are each compared with the known truth at a level of 5 %, a "
+        "false alarm somewhere is more likely than none.",
+    ),
+    f=(
+        False,
+        "With 16 seeds each, and one setting truly worse by half an s, it is about as "
+        "safe to compare the best runs as the means.",
+    ),
 )

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import Any
 
 from IPython import get_ipython
@@ -206,22 +207,44 @@ def check(number: str) -> Outcome:
 def standing_in(exercise: Exercise, names: dict[str, Any]) -> Iterator[str]:
     """Put the right answers in place of those that this one builds on and that aren't solved."""
     before, unsolved = {}, []
+
+    def put(name: str, value: Any) -> None:
+        before.setdefault(name, names.get(name))
+        names[name] = value
+
     try:
         for number in exercise.builds_on:
             earlier = exercises[number]
             if check_answer(earlier, names.get(earlier.answer)).state != "solved":
                 unsolved.append(number)
                 for each in (*earlier.also, earlier.right):
-                    before[each.__name__] = names.get(each.__name__)
-                    names[each.__name__] = each
+                    put(each.__name__, moved_to(names, each))
+                    for name in lacking(names, each):
+                        put(name, each.__globals__[name])
         told = " and ".join(filter(None, [", ".join(unsolved[:-1]), *unsolved[-1:]]))
-        lacking = f"{told} {'are' if len(unsolved) > 1 else 'is'} not solved yet"
-        yield f"{lacking}: here the course's own code stood in." if unsolved else ""
+        not_yet = f"{told} {'are' if len(unsolved) > 1 else 'is'} not solved yet"
+        yield f"{not_yet}: here the course's own code stood in." if unsolved else ""
     finally:
         for name, own in before.items():
             names[name] = own
             if own is None:
                 del names[name]
+
+
+def moved_to(names: dict[str, Any], answer: Callable) -> Callable:
+    """Let a function find others among these names, so that it works on the learner's nodes."""
+    if not isinstance(answer, FunctionType):
+        return answer
+    code, name, defaults = answer.__code__, answer.__name__, answer.__defaults__
+    return FunctionType(code, names, name, defaults, answer.__closure__)
+
+
+def lacking(names: dict[str, Any], answer: Callable) -> list[str]:
+    """Return what a function finds in its module, and not among these names."""
+    if not isinstance(answer, FunctionType):
+        return []
+    there = answer.__globals__
+    return [name for name in answer.__code__.co_names if name in there and name not in names]
 
 
 def check_answer(exercise: Exercise, answer: Any) -> Outcome:

@@ -961,7 +961,7 @@ predict(
     c=(False, "Batch normalization that is left out of the tape's list computes as before."),
     d=(
         True,
-        "With SGD, a forgotten scale_loss makes updates as many times too small as the scale.",
+        "With SGD, a forgotten scale_loss makes the first update thousands of times too small.",
     ),
     e=(True, "An optimizer that hasn't been built has no momentum to restore into."),
     f=(False, "A run that goes on with its first seed, weights and optimizer is the same run."),

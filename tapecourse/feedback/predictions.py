@@ -124,7 +124,9 @@ class Revealed:
         return record_while_grading(odds=kept.get(self.number, {}), truths=truths)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        style = "white-space: pre-wrap; padding-left: 16ch; text-indent: -16ch"
+        lines = "".join(f'<div style="{style}">{html.escape(line)}</div>' for line in self.lines())
+        return f"<pre>{lines}</pre>"
 
 
 def reveal(number: str) -> Revealed:

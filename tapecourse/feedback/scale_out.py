@@ -904,17 +904,23 @@ predict(
     2,
     a=(False, "In a ring of twice as many workers, each sends twice as many bytes in a step."),
     b=(True, "A worker without a single image can take part, and the result stays right."),
-    c=(False, "If the local means are added, not averaged, Adam's first step is n times as long."),
+    c=(
+        False,
+        "If the workers' local means are added and not averaged, Adam's first step is n "
+        "times as long.",
+    ),
     d=(
         True,
-        "With 16 workers that each fail once in 1,000 hours, a day passes with odds of 2 : 1.",
+        "Sixteen workers that each fail once in 1,000 hours get through a day in about "
+        "two of three cases.",
     ),
     e=(
         False,
-        "Batch normalization in training gives each image the same in halves as in a whole.",
+        "In training, batch normalization does the same to an image in half a batch as in "
+        "the whole one.",
     ),
     f=(
         True,
-        "If a fifth of a step can't be shared, no number of workers makes it 6 times as fast.",
+        "If a fifth of a step can't be shared, no number of workers makes it six times as fast.",
     ),
 )

@@ -987,6 +987,9 @@ predict(
     b=(False, "With training=False, batch normalization uses the mean of the batch."),
     c=(True, "Adam's first step changes every weight by about the learning rate."),
     d=(False, "If the loss is multiplied by 1000, Adam's first step is 1000 times as large."),
-    e=(True, "If the loss is multiplied by 1000, plain SGD's first step is 1000 times as large."),
+    e=(
+        True,
+        "If the loss is multiplied by 1000, the first step of plain SGD is 1000 times as large.",
+    ),
     f=(False, "Dropout in training mode gives the same output twice."),
 )
