@@ -231,7 +231,7 @@ def observe(exercise: Exercise, function: Callable, case: tuple, like: Any) -> S
         told = f"`{exercise.answer}` raised {in_short(cause or error)}\n{where(error)}"
         return Seen({"": Odd("raises", told)}, error=told)
     changed = [
-        name
+        name or "what it is given"
         for name, before, after in zip(inputs_of(exercise), case, arguments)
         if isinstance(before, np.ndarray | list | dict) and not alike(before, after)
     ]
