@@ -620,7 +620,7 @@ def feed(answer: Callable, images: int, batch_size: int) -> dict:
         key, kind = ("no_return", "None") if dataset is None else ("no_data", type(dataset))
         kind = getattr(kind, "__name__", kind)
         raise NotRight(key, f"It must return a tf.data.Dataset, not {kind}.")
-    spec = dataset.element_spec
+    spec: Any = dataset.element_spec
     ranks = [each.shape.rank for each in spec] if isinstance(spec, tuple) else []
     if len(ranks) != 2 or None not in ranks and ranks[0] <= ranks[1]:
         raise NotRight("no_pairs", "A batch must be a pair: images, labels, in this order.")

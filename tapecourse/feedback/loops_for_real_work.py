@@ -25,11 +25,11 @@ class Watched(keras.Sequential):
         super().__init__(layers)
         self.seen = SimpleNamespace(training=False, most=0)
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Any, training: Any = None, mask: Any = None, **options: Any) -> Any:
         """Run."""
         self.seen.training = self.seen.training or bool(training)
         self.seen.most = max(self.seen.most, inputs.shape[0] or 0)
-        return super().call(inputs, training=training, mask=mask)
+        return super().call(inputs, training=training, mask=mask, **options)
 
 
 # --- 7.1
@@ -937,7 +937,7 @@ def game(
         def step(noise: Any, real: Any) -> tuple:
             with tf.GradientTape(persistent=True) as tape:
                 losses = list(losses_of(noise, real))
-                targets = [sum(losses)] * 2 if summed else losses
+                targets: Any = [sum(losses)] * 2 if summed else losses
             gradients = [tape.gradient(*pair) for pair in zip(targets, lists)]
             for i in (0, 1) if later == 1 else (1, 0):
                 if later == i:
@@ -947,7 +947,7 @@ def game(
                 pairs = [p for p in zip(gradients[i], lists[i]) if p[0] is not None]
                 if pairs:
                     given[i].apply(*map(list, zip(*pairs)))
-            return (losses_of(noise, real) if after else losses)[::order]
+            return tuple(losses_of(noise, real) if after else losses)[::order]
 
         return step
 

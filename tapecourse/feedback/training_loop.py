@@ -242,10 +242,11 @@ def run_steps(
             raise NotRight(
                 "no_return", "The step returns None.", "Does the inner function end in `return`?"
             )
-        if np.size(loss) != 1:
-            fact = f"The step must return one number, not an array of the shape {np.shape(loss)}."
+        loss = np.asarray(loss)
+        if loss.size != 1:
+            fact = f"The step must return one number, not an array of the shape {loss.shape}."
             raise NotRight("no_number", fact, "What is asked for, the losses or their mean?")
-        seen[f"the loss of the {which} step"] = np.asarray(loss)
+        seen[f"the loss of the {which} step"] = loss
         weights.append(weights_of(model))
         for name, after in weights[-1].items():
             seen[f"the change of the {name} in the {which} step"] = after - weights[-2][name]
