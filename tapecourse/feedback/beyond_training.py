@@ -686,7 +686,7 @@ exercise(
     ),
     mistake(
         "own_class",
-        "The targets have no part in it, but the classes that the images are read as at first.",
+        "The targets have no part in it: it follows the class that was read at first.",
         "Of which class does the loss fall in a step?",
         steering(uphill=True, loss="of what is read"),
         steering(loss="of what is read"),

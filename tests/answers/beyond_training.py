@@ -216,7 +216,7 @@ wrong("10.4", "transposed")(combined(lambda j, b: -np.linalg.inv(j).T @ b))
 wrong("10.4", "product")(combined(lambda j, b: -j @ b))
 wrong("10.4", "elementwise")(combined(lambda j, b: -b / j.diagonal()))
 wrong("10.4", "fixed_point")(combined(lambda j, b: np.linalg.inv(np.eye(len(b)) - j) @ b))
-wrong("10.4", "counterexample")(combined(lambda j, b: -2 * np.linalg.solve(j, b)))
+wrong("10.4", "factor")(combined(lambda j, b: -2 * np.linalg.solve(j, b)))
 wrong("10.4", "counterexample")(combined(lambda j, b: -np.linalg.solve(j, b[:, None])))
 
 
