@@ -115,7 +115,7 @@ def in_table_order(runs: pd.DataFrame, drop: bool = True) -> tuple:
     """Pair the runs of two settings as they stand in the table, whatever their seeds."""
     runs = runs.dropna() if drop else runs
     best, second = runs.pivot_table("loss", "setting").sort_values("loss").index[:2]
-    a, b = (runs["loss"][runs["setting"] == name].to_numpy() for name in (best, second))
+    a, b = (np.array(runs["loss"][runs["setting"] == name]) for name in (best, second))
     n = min(len(a), len(b))
     d = pd.Series(b[:n] - a[:n]).dropna()
     return best, second, d.mean(), d.sem()
@@ -124,7 +124,7 @@ def in_table_order(runs: pd.DataFrame, drop: bool = True) -> tuple:
 def by_shared_runs(runs: pd.DataFrame) -> tuple:
     """Say of two settings which is the winner by the seeds that both have."""
     table = runs.pivot(index="seed", columns="setting", values="loss")
-    both = table[table.mean().sort_values(kind="stable").index[:2]].dropna()
+    both: Any = table[table.mean().sort_values(kind="stable").index[:2]].dropna()
     best, second = both.mean().sort_values(kind="stable").index
     d = paired(both[best], both[second])
     return best, second, d.mean(), d.sem()
