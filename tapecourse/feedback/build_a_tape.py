@@ -125,14 +125,16 @@ exercise(
     mistake(
         "no_chain",
         "One operation is right, two in a row are not.",
-        "What is the derivative of the inner one multiplied by?",
+        "In which order are the notes walked, and what is an inner derivative multiplied by?",
         scalar(share=lambda bar, slope: slope),
         scalar(order=list),
         scalar(order=list, spreads=True),
-        scalar(
-            order=lambda notes: notes[::-1], seed=lambda y: 1.0, share=lambda bar, slope: slope
-        ),
-        scalar(share=lambda bar, slope: bar + slope, spreads=False),
+    ),
+    mistake(
+        "added",
+        "The derivative of an operation and the adjoint of its result are added.",
+        "If y changes twice as fast with the result, how fast does it change with the inputs?",
+        scalar(share=lambda bar, slope: bar + slope),
         scalar(share=lambda bar, slope: bar + slope, spreads=True),
     ),
     mistake(

@@ -76,6 +76,27 @@ def attribute(node: Any, name: str) -> Any:
     return getattr(node, name)
 
 
+def wrong_in(found: list[Parts], right: list[Parts]) -> set[str]:
+    """Return the names of the parts in which something is wrong."""
+    return {
+        name
+        for a, b in zip(found, right)
+        for name, value in b.items()
+        if not np.array_equal(a[name], value)
+        and (value.dtype.kind != "f" or not np.allclose(a[name], value, equal_nan=True))
+    }
+
+
+NAME = mistake(
+    "operation_name",
+    "All is right but the text in `operation`.",
+    "Which text does the exercise ask for?",
+    seen=lambda found, right: all(
+        name.startswith(("the operation of", "its operation")) for name in wrong_in(found, right)
+    ),
+)
+
+
 def edges_of(node: Any) -> list[tuple[Any, Callable]]:
     """Return the edges of a node, if each is a pair of a parent and a pull-back."""
     edges = attribute(node, "edges")
@@ -83,6 +104,9 @@ def edges_of(node: Any) -> list[tuple[Any, Callable]]:
         if not isinstance(edge, tuple | list) or len(edge) != 2:
             fact = f"An edge is {edge!r}: a pair of a parent and a pull-back belongs there."
             raise NotRight("no_pair", fact)
+        if callable(edge[0]) and hasattr(edge[1], "edges"):
+            fact = "An edge holds its pull-back first: the parent comes first, then the pull-back."
+            raise NotRight("pair_order", fact, "In which order does the exercise name the two?")
         if not callable(edge[1]):
             fact = "An edge holds a number where its pull-back belongs, a function of bar."
             raise NotRight("slope", fact, "What must be done with bar, and when is it known?")
@@ -120,10 +144,14 @@ def look_at_node(answer: Callable, value: Any) -> dict:
     kind = held.dtype.name if isinstance(held, np.ndarray | np.generic) else type(held).__name__
     seen = {
         "the type of its value": kind,
+        "the shape of its value": str(np.shape(held)),
         "its value": np.array(held, "float64"),
         "the number of edges of a node that was given none": len(attribute(node, "edges")),
         "the number of edges of a node that was given one": len(attribute(computed, "edges")),
         "its operation": attribute(computed, "operation"),
+        "its operation where none was given": repr(attribute(node, "operation")),
+        "the type of its edges": type(computed.edges).__name__,
+        "what node + node calls": "Operators" if hasattr(answer, "__radd__") else "nothing",
     }
     seen["its edge is the one that was given"] = list(computed.edges[:1]) == given
     given.clear()
@@ -145,18 +173,28 @@ def look_at_node(answer: Callable, value: Any) -> dict:
     return seen
 
 
+class Missing:
+    """What a class doesn't have."""
+
+    def __get__(self, node: Any, kind: Any) -> None:
+        raise AttributeError
+
+
 def node_class(
     keep: Callable = lambda value: np.array(value, "float64"),
     bundle: Callable = tuple,
     default: Any = (),
+    operations: Callable = lambda text: text,
     **methods: Any,
 ) -> type:
     """Make a class of nodes, right or with faults."""
 
     def __init__(self: Any, value: Any, edges: Any = default, operation: str = "") -> None:
-        self.value, self.edges, self.operation = keep(value), bundle(edges), operation
+        self.value, self.edges = keep(value), bundle(edges)
+        self.operation = operations(operation)
 
-    return type("Node", (), {"__init__": __init__} | methods)
+    given = {name: None for name in ("__add__", "__radd__")}  # as from Operators
+    return type("Node", (), {"__init__": __init__} | given | methods)
 
 
 class Node:
@@ -211,6 +249,37 @@ exercise(
         "What can't be changed, and so can be shared: a list, or a tuple?",
         node_class(bundle=lambda edges: edges),
         node_class(bundle=lambda edges: edges, default=[]),
+    ),
+    mistake(
+        "list_of_edges",
+        "The edges are in a list: whoever gets it can change it.",
+        "Which of Python's types can't be changed?",
+        node_class(bundle=list),
+    ),
+    mistake(
+        "no_edges",
+        "The edges that were given are lost.",
+        "Where does the node keep what it came from?",
+        node_class(bundle=lambda edges: ()),
+    ),
+    mistake(
+        "operation_lost",
+        'The text `operation` is lost, or isn\'t "" where none was given.',
+        'What does `Node(3).operation` give, and what `Node(3, (), "add").operation`?',
+        node_class(operations=lambda text: ""),
+        node_class(operations=lambda text: text or None),
+    ),
+    mistake(
+        "no_operators",
+        "It doesn't inherit from `Operators`: Python won't know what node + node is.",
+        "What stands in parentheses after the name of the class?",
+        node_class(__radd__=Missing()),
+    ),
+    mistake(
+        "own_shape",
+        "A number doesn't stay a number: its value has an axis.",
+        "Which shape has `np.array(3.0)`?",
+        node_class(keep=lambda value: np.atleast_1d(np.array(value, "float64"))),
     ),
     mistake(
         "by_value",
@@ -268,6 +337,8 @@ def record(
         f"the value of {text}": np.array(attribute(result, "value"), "float64"),
         f"the operation of {text}": attribute(result, "operation"),
     }
+    if given == SAME:
+        seen[f"the number of edges of {text}"] = len(edges)
     nodes: dict[str, Any] = {
         name: x for name, x in used.items() if name != plain and any(x is y for y in arguments)
     }
@@ -286,7 +357,10 @@ def handed(edges: list[tuple[Any, Callable]], parent: Any, bar: np.ndarray) -> A
     except ValueError:
         fact = "{what} can't be computed: the shapes of two arrays don't fit each other."
         return Odd("no_fit", fact, "Write down the shapes of bar and of both factors.")
-    return np.sum(shares, axis=0) if shares else None
+    if not shares:
+        fact = "{what} isn't known: no edge leads there."
+        return Odd("no_edge", fact, "How many nodes went into the operation?")
+    return np.sum(shares, axis=0)
 
 
 def as_node(value: Any) -> Any:
@@ -323,6 +397,15 @@ def times(
 
 multiply = times()
 
+
+def once_alone(a: Any, b: Any) -> Node:
+    """Return a + b, with one edge if both are the same node."""
+    a, b = as_node(a), as_node(b)
+    if a is b:
+        return Node(a.value + b.value, ((a, lambda bar: 2 * bar),), "add")
+    return add(a, b)
+
+
 exercise(
     "W.2",
     "Two operations, recorded",
@@ -345,6 +428,29 @@ exercise(
         "When did the operation run, and what were the values then?",
         times(late=True),
     ),
+    mistake(
+        "slope_of_a_sum",
+        "a * b hands back bar alone, as a + b does.",
+        "If a grows a little, by how many times as much does a·b grow?",
+        times(lambda x, y, bar: bar),
+    ),
+    mistake(
+        "joined",
+        "Where one node stands on both sides, two edges must lead to it, and there is one.",
+        "How often is the node used?",
+        with_parts(times(), add=once_alone),
+        times(edges=lambda first, second: tuple(dict([first, second]).items())),
+        with_parts(
+            times(edges=lambda first, second: tuple(dict([first, second]).items())), add=once_alone
+        ),
+    ),
+    mistake(
+        "summed",
+        "What is handed back is summed: it must have the shape of the node.",
+        "Which shape has the value of a?",
+        times(lambda x, y, bar: np.sum(bar * y)),
+    ),
+    NAME,
     mistake(
         "not_recorded",
         "The product has no edges: nothing tells what it came from.",
@@ -427,7 +533,7 @@ def sweep_back(answer: Callable, program: str, x: Any, w: Any, b: Any) -> dict:
         result = inputs["x"]
         for _ in range(CHAIN if program == LONG else DOUBLINGS):
             result = add(result, inputs["w"] if program == LONG else result)
-    with replaced(answer, "fit", lambda bar, shape: bar):
+    with replaced(answer, "fit", fit_if_repeated):
         try:
             found = as_list(answer(result, list(inputs.values())))
         except RecursionError:
@@ -436,8 +542,11 @@ def sweep_back(answer: Callable, program: str, x: Any, w: Any, b: Any) -> dict:
             raise NotRight("recursion", fact, question) from None
         if program == DOUBLED and len(called) > 2 * DOUBLINGS:
             fact = f"{DOUBLINGS} operations have {2 * DOUBLINGS} edges, and it called "
-            fact += f"{len(called)} pull-backs: it walks each path by itself."
-            raise NotRight("paths", fact, "What must a node wait for before it hands anything on?")
+            fact += f"{len(called)} pull-backs."
+            question = (
+                "Is each called once? What must a node wait for before it hands anything on?"
+            )
+            raise NotRight("paths", fact, question)
         again = as_list(answer(result, list(inputs.values())))
     seen = {f"the derivative by {name}": bar for name, bar in zip(inputs, found)}
     more = {f"the derivative by {name}, asked again,": bar for name, bar in zip(inputs, again)}
@@ -449,6 +558,7 @@ def as_list(found: Any) -> list:
     if not isinstance(found, list | tuple) or len(found) != 3:
         fact = "It must return a list with one array for each source."
         raise NotRight("no_list" if found is not None else "no_return", fact)
+    found = [None if isinstance(x, np.ndarray) and x.dtype == object else x for x in found]
     return [np.array(each) if isinstance(each, np.ndarray) else each for each in found]
 
 
@@ -487,23 +597,33 @@ def fit(bar: np.ndarray, shape: tuple) -> np.ndarray:
     return bar.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
 
 
+def fit_if_repeated(bar: np.ndarray, shape: tuple, undo: Callable = fit) -> np.ndarray:
+    """Undo broadcasting, and hand on the array itself where there was none."""
+    return bar if np.shape(bar) == shape else undo(np.asarray(bar), shape)
+
+
 def walk(
     order: Callable = in_order,
     join: Callable = lambda before, share: before + share,
     nothing: Callable = lambda source: np.zeros_like(source.value),
     hand: Callable = lambda bar, pull_back: pull_back(bar),
+    seed: Callable = np.ones_like,
+    fitted: Callable = lambda share, node, parent: fit(share, parent.value.shape),
+    skips: Callable = lambda bar: False,
     kept: bool = False,
 ) -> Callable:
     """Make a walk back, right or with faults."""
 
     def gradient(result: Any, sources: list) -> list:
         """Return the derivative of the result by each source."""
-        adjoints = {result: np.ones_like(result.value)}
+        adjoints = {result: seed(result.value)}
         if kept:
             adjoints = result.__dict__.setdefault("adjoints", adjoints)
         for node in order(result):
-            for parent, pull_back in node.edges if node in adjoints else ():
-                share = fit(hand(adjoints[node], pull_back), parent.value.shape)
+            if node not in adjoints or skips(adjoints[node]):
+                continue
+            for parent, pull_back in node.edges:
+                share = fitted(hand(adjoints[node], pull_back), node, parent)
                 known = parent in adjoints
                 adjoints[parent] = join(adjoints[parent], share) if known else share
         return [adjoints.get(each, nothing(each)) for each in sources]
@@ -537,6 +657,13 @@ exercise(
         walk(order=as_met(0)),
         walk(order=as_met(-1)),
         walk(order=as_met(-1, -1)),
+        walk(order=lambda result: in_order(result)[::-1]),
+    ),
+    mistake(
+        "number",
+        "Where the result doesn't depend on a source, the derivative must be zeros of its shape.",
+        "Which shape has the source?",
+        walk(nothing=lambda source: 0.0),
     ),
     mistake(
         "shared",
@@ -551,10 +678,34 @@ exercise(
         walk(hand=lambda bar, pull_back: pull_back(np.ones_like(bar))),
     ),
     mistake(
+        "no_fit",
+        "A share isn't passed through `fit`, or not with the shape of the parent's value.",
+        "Which shape must the share of a parent have?",
+        walk(fitted=lambda share, node, parent: share),
+        walk(fitted=lambda share, node, parent: fit(share, node.value.shape)),
+    ),
+    mistake(
+        "seed",
+        "The way back doesn't begin with ones of the result's shape.",
+        "By how much does the sum of the result's elements change with each of them?",
+        walk(seed=lambda value: value),
+        walk(seed=lambda value: np.ones_like(value) / value.size),
+        walk(seed=lambda value: 1.0),
+    ),
+    mistake(
+        "skips",
+        "A node whose adjoint has an element 0 hands nothing on.",
+        "What of its other elements?",
+        walk(skips=lambda bar: not np.all(bar)),
+    ),
+    mistake(
         "kept",
-        "Asked a second time, it adds to what it found the first time.",
-        "Where do your adjoints live between two calls?",
+        "Asked a second time, it says something else than the first time.",
+        "Where do your adjoints live between two calls? What becomes of the edges?",
         walk(kept=True),
+        seen=lambda found, right: all(
+            name.endswith("asked again,") for name in wrong_in(found, right)
+        ),
     ),
     mistake(
         "unconnected",
@@ -565,6 +716,8 @@ exercise(
     cases=lambda random: (
         [(program, *(random.integers(-4, 5, 3) / 2 + 0.25).tolist()) for program in PROGRAMS]
         + [(program, *random.normal(0, 2, (3, 2))) for program in PROGRAMS]
+        + [("x * w", np.array([1.0, 2.0]), 3.0, 0.5)]
+        + [("(x * w) * b", np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([0.0, 2.0]))]
         + [(LONG, 1.0, 0.5, 0.0), (DOUBLED, 1.0, 0.0, 0.0)]
     ),
     question="Draw the graph of this program, and number the nodes in the order of your walk.",
@@ -678,6 +831,34 @@ exercise(
         "When did the operation run, and what were the values then?",
         late_product,
     ),
+    mistake(
+        "other_factor",
+        "Each factor stands in its own pull-back: the other one belongs there.",
+        "In dY = dA B + A dB, what stands beside dA?",
+        matrix_product(lambda x, y, bar: bar @ x.T, lambda x, y, bar: y.T @ bar),
+        matrix_product(lambda x, y, bar: x.T @ bar, lambda x, y, bar: bar @ y.T),
+    ),
+    mistake(
+        "no_bar",
+        "What is handed back doesn't depend on bar.",
+        "What does the chain rule do with bar?",
+        matrix_product(by_a=lambda x, y, bar: np.ones_like(bar) @ y.T),
+        matrix_product(by_b=lambda x, y, bar: x.T @ np.ones_like(bar)),
+        matrix_product(
+            lambda x, y, bar: np.ones_like(bar) @ y.T, lambda x, y, bar: x.T @ np.ones_like(bar)
+        ),
+        matrix_product(by_a=lambda x, y, bar: y.T),
+        matrix_product(by_b=lambda x, y, bar: x.T),
+        matrix_product(lambda x, y, bar: y.T, lambda x, y, bar: x.T),
+    ),
+    mistake(
+        "elements",
+        "On the way back elements are multiplied, not matrices.",
+        "Which elements of Y does an element of A reach?",
+        matrix_product(lambda x, y, bar: bar * y, lambda x, y, bar: bar * x),
+        matrix_product(lambda x, y, bar: bar * y, lambda x, y, bar: x * bar),
+    ),
+    NAME,
     cases=product_cases,
     question="Write dY in terms of dA and dB, and read off what stands beside them.",
     probe=study_product,

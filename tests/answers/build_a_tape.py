@@ -151,6 +151,15 @@ class OnceOnly(Noted):
         return found
 
 
+class Adds(Noted):
+    def walk(self, adjoints):
+        for output, inputs in reversed(self.notes):
+            for number, slope in inputs if output in adjoints else ():
+                adjoints[number] = adjoints.get(number, 0.0) + adjoints[output] + slope
+        return adjoints
+
+
+wrong("3.1", "added")(Adds)
 wrong("3.1", "last_note")(WalksFromTheLastNote)
 wrong("3.1", "one_input")(NotesOneInput)
 wrong("3.1", "seed")(BeginsWithItsValue)

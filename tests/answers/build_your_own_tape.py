@@ -12,7 +12,14 @@ from tapecourse.feedback.build_your_own_tape import with_parts
 # W.1: a node
 
 
-class Node:
+class Operators:
+    """As the notebook gives it; here nobody writes node + node."""
+
+    __add__: Any = None
+    __radd__: Any = None
+
+
+class Node(Operators):
     def __init__(self, value, edges=(), operation=""):
         self.value = np.array(value, dtype=float)
         self.edges = tuple(edges)
@@ -28,7 +35,7 @@ right("W.1")(Node)
 
 @right("W.1")
 @dataclass(eq=False)
-class Node:  # noqa: F811  learners' names are all alike
+class Node(Operators):  # noqa: F811  learners' names are all alike
     value: Any
     edges: tuple = ()
     operation: str = ""
@@ -39,7 +46,7 @@ class Node:  # noqa: F811  learners' names are all alike
 
 
 @right("W.1")
-class FrozenNode:
+class FrozenNode(Operators):
     __slots__ = ("value", "edges", "operation")
 
     def __init__(self, value, edges=None, operation=""):
@@ -84,7 +91,7 @@ class TheListItself(Node):
 
 @wrong("W.1", "by_value")
 @dataclass
-class ComparedByValue:
+class ComparedByValue(Operators):
     value: Any
     edges: tuple = ()
     operation: str = ""
@@ -112,10 +119,36 @@ class WithoutOperation:
         self.value, self.edges = np.array(value, float), tuple(edges)
 
 
-@wrong("W.1", "counterexample")
+@wrong("W.1", "no_edges")
 class ForgetsEdges(Node):
     def __init__(self, value, edges=(), operation=""):
         super().__init__(value, (), operation)
+
+
+@wrong("W.1", "list_of_edges")
+class ListOfEdges(Node):
+    def __init__(self, value, edges=(), operation=""):
+        super().__init__(value, edges, operation)
+        self.edges = list(edges)
+
+
+@wrong("W.1", "operation_lost")
+class NoneForNothing(Node):
+    def __init__(self, value, edges=(), operation=None):
+        super().__init__(value, edges, operation)
+
+
+@wrong("W.1", "own_shape")
+class AlwaysWithAnAxis(Node):
+    def __init__(self, value, edges=(), operation=""):
+        super().__init__(np.atleast_1d(value), edges, operation)
+
+
+@wrong("W.1", "no_operators")
+class NoOperators:
+    def __init__(self, value, edges=(), operation=""):
+        self.value, self.edges = np.array(value, float), tuple(edges)
+        self.operation = operation
 
 
 # W.2: two operations, recorded
@@ -313,19 +346,21 @@ def slopes_alone(result, sources):
     bars = {}
     for node in sorted_back(result):
         for parent, pull_back in node.edges:
-            bars[parent] = bars.get(parent, 0) + pull_back(np.ones_like(node.value))
+            share = pull_back(np.ones_like(node.value))
+            bars[parent] = bars.get(parent, 0) + fit(share, parent.value.shape)
     bars[result] = np.ones_like(result.value)
     return [bars.get(each, np.zeros_like(each.value)) for each in sources]
 
 
 @wrong("W.3", "paths")
 def every_path(result, sources):
-    bars, left = {each: np.zeros_like(each.value) for each in sources}, [(result, 1.0)]
+    bars = {each: np.zeros_like(each.value) for each in sources}
+    left = [(result, np.ones_like(result.value))]
     while left:
         node, bar = left.pop()
         if node in bars:
             bars[node] = bars[node] + bar
-        left += [(parent, pull_back(bar)) for parent, pull_back in node.edges]
+        left += [(p, fit(pull_back(bar), p.value.shape)) for p, pull_back in node.edges]
     return list(bars.values())
 
 
@@ -348,7 +383,37 @@ def first_only(result, sources):
     return gradient(result, sources)[0]
 
 
-@wrong("W.3", "counterexample")
+def walked(result, sources, seed=1.0, fitted=True, skips=False):
+    bars = {result: seed * np.ones_like(result.value)}
+    for node in sorted_back(result):
+        for parent, pull_back in node.edges:
+            share = pull_back(bars[node])
+            share = fit(share, parent.value.shape) if fitted else share
+            share = 0 * share if skips and not np.all(bars[node]) else share
+            bars[parent] = bars.get(parent, 0.0) + share
+    return [bars.get(each, np.zeros_like(each.value)) for each in sources]
+
+
+wrong("W.3", "no_fit")(lambda result, sources: walked(result, sources, fitted=False))
+wrong("W.3", "skips")(lambda result, sources: walked(result, sources, skips=True))
+wrong("W.3", "seed")(lambda result, sources: walked(result, sources, seed=result.value))
+
+
+@wrong("W.3", "number")
+def plain_zeros(result, sources):
+    reached = set(sorted_back(result))
+    return [bar if s in reached else 0.0 for s, bar in zip(sources, gradient(result, sources))]
+
+
+@wrong("W.3", "kept")
+def edges_used_up(result, sources):
+    found = gradient(result, sources)
+    for node in sorted_back(result):
+        node.edges = ()
+    return found
+
+
+@wrong("W.3", "factor")
 def without_the_seed(result, sources):
     return [2 * bar for bar in gradient(result, sources)]
 
