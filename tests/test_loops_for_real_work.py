@@ -16,8 +16,8 @@ from helpers import TRAINING_RUN, run_here
 from keras import layers
 from test_run_recovery import notebook_at
 
-from tapecourse import fast_loops, loops_for_real_work
-from tapecourse.fast_loops import FastTrainer, train_epoch_fast
+from tiny_run import outcome, rows_of, save_often, tiny_run
+
 from tapecourse.loops_for_real_work import (
     CHECKPOINT,
     CheckpointError,
@@ -25,10 +25,9 @@ from tapecourse.loops_for_real_work import (
     diagnose,
     load_checkpoint,
     save_checkpoint,
-    train_epoch_in_chunks,
     train_resumably,
 )
-from tapecourse.training import Trainer, make_batches
+from tapecourse.training import Trainer
 
 cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -36,82 +35,18 @@ cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 # --- save and resume
 
 
-def save_often(patch: pytest.MonkeyPatch) -> None:
-    """Take chunks of 5 steps, not 50, and save after each."""
-    for module in (loops_for_real_work, fast_loops):
-        patch.setattr(module, "READ_EVERY", 5)
-    patch.setattr(loops_for_real_work, "SAVE_SECONDS", 0.0)
-
-
-def tiny_run(folder: Path, run: dict | None = None, fast: bool = False) -> dict:
-    """Everything that `train_resumably` needs: 3 epochs of 12 steps, with dropout."""
-    keras.utils.set_random_seed(0)
-    middle = [layers.Flatten(), layers.BatchNormalization(), layers.Dropout(0.5)]
-    model = keras.Sequential([keras.Input((4, 4, 1)), *middle, layers.Dense(10)])
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(46, 4, 4, 1)).astype("float32"), rng.integers(0, 10, 46)
-    kind, train_epoch = Trainer, train_epoch_in_chunks
-    if fast:
-        kind, train_epoch = FastTrainer, train_epoch_fast
-    trainer = kind(model, keras.optimizers.Adam(0.01), cross_entropy)
-    folder.mkdir(exist_ok=True)
-    return dict(
-        trainer=trainer, batches=make_batches(x, y, 4, seed=0), epochs=3, images=46,
-        validation=(x[:9], y[:9]), folder=str(folder), run=run, train_epoch=train_epoch,
-    )  # fmt: skip
-
-
-def rows_of(folder: str | Path) -> list[str]:
-    """Return the lines of a history's file without its last column, the seconds."""
-    lines = Path(folder, "history.csv").read_text().splitlines()
-    assert lines[0].endswith(",seconds")
-    return [line.rpartition(",")[0] for line in lines]
-
-
-def outcome(run: dict) -> tuple[list[bytes], list[str]]:
-    """Train to the end; return all variables, and the rows of the history."""
-    train_resumably(**run)
-    variables = [*run["trainer"].model.variables, *run["trainer"].optimizer.variables]
-    return [variable.numpy().tobytes() for variable in variables], rows_of(run["folder"])
-
-
-def kill_within(run: dict, event: str, number: int) -> None:
-    """Let SIGKILL come before the step, or in the midst of the save, with this number."""
-    target, name = {"step": (run["trainer"], "step"), "save": (os, "fsync")}[event]
-    original, left = getattr(target, name), iter(range(number))
-
-    def killed(*arguments):
-        if next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments)
-
-    setattr(target, name, killed)
-
-
-def train_in_a_process(folder: str, event: str = "", number: str = "0") -> None:
-    """Go on with a run, until it is killed or ends; then compare it with one in one go."""
-    save_often(pytest.MonkeyPatch())
-    run = tiny_run(Path(folder))
-    if event:
-        kill_within(run, event, int(number))
-    assert outcome(run) == outcome(tiny_run(Path(folder + "-in-one-go")))
-    print("the same")
-
-
 def test_killed_at_any_moment_it_ends_the_same(tmp_path):
     """By SIGKILL, before a random step and in the midst of a random save."""
     seed = int(np.random.SeedSequence().entropy % 2**32)
     random = np.random.default_rng(seed)
-    kills = [["step", random.integers(6, 36)], ["save", random.integers(0, 2)], []]
-    code = "import sys, test_loops_for_real_work as test; test.train_in_a_process(*sys.argv[1:])"
-    for kill in kills:
-        ended = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / "run"), *map(str, kill)],
-            capture_output=True, text=True, cwd=Path(__file__).parent,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        assert ended.returncode == (-signal.SIGKILL if kill else 0), (seed, ended.stderr)
-    assert "resuming at step" in ended.stdout and ended.stdout.endswith("the same\n"), seed
+    kills = f"step,{random.integers(6, 36)}", f"save,{random.integers(0, 2)}", "never,0"
+    command = [sys.executable, Path(__file__).with_name("tiny_run.py"), tmp_path / "run", *kills]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
+    killed, said = f"ended by {-signal.SIGKILL}\n", ended.stdout
+    assert ended.returncode == 0 and said.count(killed) == 2, (seed, said, ended.stderr)
+    _, resumed, last = said.split(killed)
+    assert "resuming at step" in last and last.endswith("the same\nended by 0\n"), (seed, said)
 
 
 @pytest.mark.parametrize("what, number", [("step", 1), ("step", 17), ("step", 35), ("steps", 5)])
@@ -123,7 +58,7 @@ def test_stopped_at_any_step_it_ends_the_same(tmp_path, monkeypatch, what, numbe
             raise KeyboardInterrupt
         return step(*batch)
 
-    save_often(monkeypatch)
+    save_often(monkeypatch.setattr)
     fast = what == "steps"
     run = tiny_run(tmp_path / "run", fast=fast)
     step, left = getattr(run["trainer"], what), iter(range(number))
@@ -174,7 +109,7 @@ def test_the_training_run_goes_on(tmp_path, monkeypatch):
     digits = {name: np.zeros((112, 28, 28), np.uint8) for name in ("x_train", "x_test")}
     labels = {name: np.arange(112) % 10 for name in ("y_train", "y_test")}
     np.savez(tmp_path / "small.npz", **digits, **labels)
-    values = dict(dataset=str(tmp_path / "small.npz"), epochs=4, batch_size=2)
+    values = dict(dataset=str(tmp_path / "small.npz"), epochs=3, batch_size=2)
 
     def stop(saver):
         if next(left, None) is None:
@@ -185,10 +120,10 @@ def test_the_training_run_goes_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Saver, "save", stop)
         run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a")), last="run")
-    with pytest.raises(CheckpointError, match="epochs = 4, and this one has 5"):
+    with pytest.raises(CheckpointError, match="epochs = 3, and this one has 5"):
         run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a"), epochs=5), last="run")
     texts = run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "a")), last="results")
-    assert "resuming at step 50 of 200\nepoch 2/4" in texts["run"]
+    assert "resuming at step 50 of 150\nepoch 2/3" in texts["run"]
     texts = run_cells(TRAINING_RUN, values | dict(run_dir=str(tmp_path / "b")), last="results")
     assert "resuming" not in texts["run"]
     assert rows_of(tmp_path / "a") == rows_of(tmp_path / "b")

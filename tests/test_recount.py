@@ -44,6 +44,7 @@ def gradient(x, y):
     table = {dict(zip(CASES, ([float(v) for v in each.values()] for each in RESULTS)))!r}
     return table.get((x, y), (1.0, 1.0))
 """
+ENDLESS = "while True: __import__('time').sleep(9)"
 HOSTILE = {  # of 1.1: the cells, and what must come of them
     "right": ([RIGHT], ""),
     "with a helper above": (
@@ -51,11 +52,11 @@ HOSTILE = {  # of 1.1: the cells, and what must come of them
         "",
     ),
     "below cells that end the process": (["exit()", "import os; os._exit(1)", RIGHT], ""),
-    "below a cell without an end": (["while True: pass", RIGHT], ""),
+    "below a cell without an end": ([ENDLESS, RIGHT], ""),
     "that prints much": (["print('x' * 100_000_000)\n" + RIGHT], ""),
     "wrong": ([WRONG], "counterexample"),
     "that ends the process": ([RIGHT + "import os; os._exit(0)"], "no_result"),
-    "that has no end": (["def gradient(x, y):\n    while True: pass"], "no_result"),
+    "that has no end": ([f"def gradient(x, y):\n    {ENDLESS}"], "no_result"),
     "with patched modules": ([PATCHED + WRONG], "counterexample"),
     "that patches when called": (
         [

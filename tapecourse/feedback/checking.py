@@ -41,11 +41,14 @@ __all__ = [
     "judge",
     "letters",
     "letters_seen",
+    "listed",
+    "matched",
     "mistake",
     "shorten",
 ]
 
 LONGEST_LINE = 110  # characters: what fits into a line below a cell
+HIDDEN = "an array of the shape"  # what is said of one with too many numbers
 COURSE = Path(__file__).parent.parent
 NOT_OWN = COURSE, Path(sysconfig.get_path("stdlib"))
 SEED = 18
@@ -228,7 +231,7 @@ def observe(exercise: Exercise, function: Callable, case: tuple, like: Any) -> S
         told = f"`{exercise.answer}` raised {in_short(cause or error)}\n{where(error)}"
         return Seen({"": Odd("raises", told)}, error=told)
     changed = [
-        name
+        name or "what it is given"
         for name, before, after in zip(inputs_of(exercise), case, arguments)
         if isinstance(before, np.ndarray | list | dict) and not alike(before, after)
     ]
@@ -322,7 +325,12 @@ def read_one(value: Any, like: Any) -> np.ndarray | Odd:
             raise TypeError  # NumPy would read a text as a number
         array = np.asarray(value, "float64")
     except (TypeError, ValueError):
-        return Odd("no_numbers", f"{{what}} must be made of numbers, and is of the type {kind}.")
+        kind = (
+            f"an array of {value.dtype}"
+            if isinstance(value, np.ndarray)
+            else f"of the type {kind}"
+        )
+        return Odd("no_numbers", f"{{what}} must be made of numbers, and is {kind}.")
     return array.reshape(()) if np.shape(like) == () and array.size == 1 else array
 
 
@@ -332,12 +340,26 @@ def letters(alphabet: str) -> Callable[[Callable], set]:
     def probe(answer: Callable) -> set:
         value = answer()
         found = list(value) if isinstance(value, Iterable) else [value]
-        if not all(each in list(alphabet) for each in found):
+        if isinstance(value, Mapping) or not all(each in list(alphabet) for each in found):
             fact = f"The answer must be a set of letters from {alphabet[0]} to {alphabet[-1]}."
             raise NotRight("no_letters", fact)
         return set(found)
 
     return probe
+
+
+def matched(value: Any, what: str, last: int, alphabet: str, of: str = "") -> Any:
+    """Name the letters of a dict by their numbers; say which number or letter there isn't."""
+    if not isinstance(value, dict):
+        return value
+    for key, each in value.items():
+        if str(key) not in map(str, range(1, last + 1)):
+            fact = f"There is no {what} {key!r}: they are numbered from 1 to {last}."
+            raise NotRight("no_number", fact)
+        if isinstance(each, str) and each not in list(alphabet):
+            fact = f"a letter from {alphabet[0]} to {alphabet[-1]} is asked for, not {each!r}."
+            raise NotRight("no_letters", f"{what} {key}: ".capitalize() + fact)
+    return {f"{of}{what} {key}": each for key, each in value.items()}
 
 
 def letters_seen(condition: Callable[[set], object]) -> Callable:
@@ -621,16 +643,17 @@ def by_example(
     first = counterexample(exercise, i, found[i], rights[i])
     right = len(found) - len(failing)
     if right:
-        first += f"\n{right} of {len(found)} inputs that were tried are right."
+        first += f"\nIt is right for {right} of the {len(found)} inputs that were tried."
     others = [counterexample(exercise, j, found[j], rights[j]) for j in failing if j != i]
     hints = levels(first, exercise.question, *others[:1])
     return Finding("counterexample", hints, picture(exercise, i, found[i], rights[i]))
 
 
 def simplest(exercise: Exercise, failing: list[int]) -> int:
-    """Return the failing case whose inputs take the fewest letters."""
-    cases, _, _ = known(exercise)
-    return min(failing, key=lambda i: (len(with_inputs(exercise, cases[i])), i))
+    """Return the failing case whose inputs take the fewest letters, if they can all be shown."""
+    texts = [with_inputs(exercise, case) for case in known(exercise)[0]]
+    hidden = [HIDDEN in text or len(text) > LONGEST_LINE for text in texts]
+    return min(failing, key=lambda i: (hidden[i], len(texts[i]), i))
 
 
 def with_case(fact: str, exercise: Exercise, case: tuple) -> str:
@@ -687,7 +710,8 @@ def counterexample(exercise: Exercise, i: int, found: Parts, right: Parts) -> st
     name = first_wrong(exercise, i, found, right)
     a, b = part(found, name), right[name]
     if exercise.secret:
-        return without_answer(name, a, b)
+        told = without_answer(name, a, b)  # a score that is to be low is nothing to look at
+        return told.removesuffix(" Look at it again.") if exercise.within else told
     verb = "it returns" if name == "the answer" else f"{name} is"
     if isinstance(a, Odd):
         it = "it" if name == "the answer" else name
@@ -699,7 +723,7 @@ def counterexample(exercise: Exercise, i: int, found: Parts, right: Parts) -> st
         it = "it" if name == "the answer" else name
         said = f"{it} has the shape {a.shape}; right is {b.shape}."
     else:
-        if len(show(b)) > 40 or show(b).startswith("an array"):
+        if len(show(b)) > 40 or show(b).startswith(HIDDEN):
             index = first_off(a, b, within, exercise.tolerance)
             verb = "its" if name == "the answer" else f"{name} has an"
             verb, a, b = f"{verb} element {list(index)} is", a[index], b[index]
@@ -752,7 +776,7 @@ def show(value: Any, digits: int = 4) -> str:
             return f"{array.item():.{digits}g}"
         text = np.array2string(array, precision=digits, separator=", ", max_line_width=1000)
         text = re.sub(r"\s+", " ", text)
-        return text if len(text) <= 70 else f"an array of the shape {array.shape}"
+        return text if len(text) <= 70 else f"{HIDDEN} {array.shape}"
     if isinstance(value, float):
         return f"{value:.{digits}g}"
     if callable(value):
@@ -848,7 +872,7 @@ def is_own(filename: str) -> bool:
     """Tell whether a file is a learner's: no library's, nor Python's or this package's."""
     path = Path(filename)
     made = "site-packages" in path.parts or path.name.startswith("__autograph_generated_file")
-    inner = filename.startswith(("<frozen", "<__array_function__"))
+    inner = filename.startswith(("<frozen", "<__array_function__", "<string>"))
     return not made and not inner and not any(path.is_relative_to(folder) for folder in NOT_OWN)
 
 
@@ -882,7 +906,8 @@ def in_short(error: BaseException) -> str:
         return "NotImplementedError: a line of the exercise is still in its place,"
     text = re.sub(r"\{\{.*?\}\}", "", str(error))
     account = r"in user code:.*\n    \w+: |Graph execution error:.*\n\n"  # of a compiled function
-    text = " ".join(re.split(account, text, flags=re.DOTALL)[-1].split())
+    text = re.split(account, text, flags=re.DOTALL)[-1].split("Traceback (most recent")[0]
+    text = " ".join(text.split())
     return f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
