@@ -209,7 +209,7 @@ def test_each_claim_about_the_original_has_its_evidence():
     assert f"Of {len(rows)} claims" in cells["summary"].source
     for number, row in enumerate(rows, 1):
         assert row.id == f"claim-{number:02}" and row.source.startswith(f"### Row {number}\n")
-        assert re.search(r"\*It says:\*.*\*True is:\*.*\(Chapter", row.source, re.S), row.id
+        assert re.search(r"\*It says:\*.*\*In fact:\*.*\(Chapter", row.source, re.S), row.id
         evidence = chapter.cells[chapter.cells.index(row) + 1]
         assert evidence.id == f"row-{number:02}" and evidence.execution_count
         assert re.search(r"^ *assert ", evidence.source, re.M), evidence.id

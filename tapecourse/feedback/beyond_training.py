@@ -70,13 +70,16 @@ def agreement_by(
     rank: Callable = rankdata,
     collect: Callable = np.mean,
     pairs: Callable = lambda ones, others: zip(ones, others),
+    flat: bool = True,
 ) -> Callable:
     """Make an answer, right or with faults."""
 
     def answer(way: Callable, trained: Any, randomized: Any, images: np.ndarray) -> float:
         maps = [[np.asarray(way(net, one)) for one in images] for net in (trained, randomized)]
         found = [
-            np.corrcoef(*(rank(prepare(each).ravel()) for each in pair))[0, 1]
+            np.corrcoef(
+                *(rank(prepare(each).ravel() if flat else prepare(each)).ravel() for each in pair)
+            )[0, 1]
             for pair in pairs(*maps)
         ]
         return float(collect(found))
@@ -119,9 +122,48 @@ exercise(
     ),
     mistake(
         "ties",
-        "Equal values get different ranks.",
+        "Equal values don't share the mean of their ranks.",
         "Which rank do two pixels get that share the places 4 and 5?",
         agreement_by(rank=places),
+        *[
+            agreement_by(rank=lambda x, method=method: rankdata(x, method))
+            for method in ("ordinal", "min", "max", "dense")
+        ],
+    ),
+    mistake(
+        "argsort",
+        "What `argsort` returns is taken for ranks.",
+        "Sort 30, 10, 20: where does each value end, and what does `argsort` return?",
+        agreement_by(rank=np.argsort),
+    ),
+    mistake(
+        "in_lines",
+        "The pixels of each row, or of each column, are ranked by themselves.",
+        "Among which pixels is the rank of a pixel asked for?",
+        agreement_by(rank=lambda x: rankdata(x, axis=0), flat=False),
+        agreement_by(rank=lambda x: rankdata(x, axis=-1), flat=False),
+    ),
+    mistake(
+        "size",
+        "The agreement has lost its sign.",
+        "Which number do two maps get that are each other's opposite?",
+        agreement_by(collect=lambda found: np.mean(np.abs(found))),
+        agreement_by(collect=lambda found: abs(np.mean(found))),
+    ),
+    mistake(
+        "median",
+        "This is the median over the images.",
+        "Which of mean and median is asked for?",
+        agreement_by(collect=np.median),
+    ),
+    mistake(
+        "mean_map",
+        "The maps of all images are averaged before they are compared.",
+        "Of which numbers is the mean taken?",
+        agreement_by(
+            pairs=lambda a, b: [(np.mean(np.abs(a), axis=0), np.mean(np.abs(b), axis=0))]
+        ),
+        agreement_by(pairs=lambda a, b: [(np.mean(a, axis=0), np.mean(b, axis=0))]),
     ),
     mistake(
         "together",
@@ -217,6 +259,8 @@ def attribution_by(
     left: bool = False,
     path: bool = False,
     factor: bool = False,
+    place: float = 0.5,
+    times: Callable = lambda images, baselines, mean: (images - baselines) * mean,
     gap: Callable = lambda total, after, before: total - (after - before),
 ) -> Callable:
     """Make an answer, right or with faults."""
@@ -225,13 +269,13 @@ def attribution_by(
         images, baselines = map(tf.convert_to_tensor, (images, baselines))
         total = tf.zeros_like(images)
         for k in range(steps):
-            t = (k + (0.0 if left else 0.5)) / steps
+            t = (k + (0.0 if left else place)) / steps
             points = baselines + t * (images if path else images - baselines)
             with tf.GradientTape() as tape:
                 tape.watch(points)
                 scores = score(points)
             total += tape.gradient(scores, points)
-        parts = (images if factor else images - baselines) * total / steps
+        parts = images * total / steps if factor else times(images, baselines, total / steps)
         return parts, gap(tf.reduce_sum(parts, axis=1), score(images), score(baselines))
 
     return answer
@@ -283,6 +327,36 @@ exercise(
         PATH_FAULTS,
         lambda path, factor, left: attribution_by(left, path, factor),
         of_part=True,
+    ),
+    mistake(
+        "right",
+        "the gradients are taken at the end of each step.",
+        "Which point of a step stands for all of it?",
+        attribution_by(place=1.0),
+    ),
+    mistake(
+        "no_factor",
+        "the gradients aren't multiplied by the way that each pixel moves.",
+        "Which unit has a gradient, and which has a part of the score?",
+        attribution_by(times=lambda images, baselines, mean: mean),
+    ),
+    mistake(
+        "reversed",
+        "it has the wrong sign.",
+        "From where to where does the path lead?",
+        attribution_by(times=lambda images, baselines, mean: (baselines - images) * mean),
+    ),
+    mistake(
+        "gap_plus",
+        "the score of the baselines has the wrong sign.",
+        "What is the change of the score from the baseline to the image?",
+        attribution_by(gap=lambda total, after, before: total - after - before),
+    ),
+    mistake(
+        "change",
+        "this is the change of the score; the sum of the attributions has no part in it.",
+        "What is compared with that change?",
+        attribution_by(gap=lambda total, after, before: after - before),
     ),
     mistake(
         "gap_of_image",
@@ -422,7 +496,7 @@ exercise(
     ),
     mistake(
         "elementwise",
-        "Each x is treated as if it depended on its own equation only.",
+        "It divides element by element, where a system of equations is to be solved.",
         "Does each equation hold one x, or several?",
         derivative_by(lambda j, b: -b / np.diag(j)),
         derivative_by(lambda j, b: -b / j.sum(axis=0)),
@@ -439,6 +513,7 @@ exercise(
         "The derivatives of all equations by theta are added up.",
         "What does `tape.gradient` do with a target of several elements?",
         derivative_by(lambda j, b: -np.linalg.solve(j, np.full(len(j), b.sum()))),
+        derivative_by(lambda j, b: -b.sum() / j.sum(axis=0)),
     ),
     cases=lambda random: [
         with_root(RESIDUALS[0], [1.0, -1.0], 4.0, "float64"),
@@ -464,6 +539,11 @@ def steering(
     scale: bool = False,
     stale: bool = False,
     last: bool = False,
+    way_by: Callable = tf.sign,
+    before: bool = False,
+    training: bool = False,
+    more: int = 0,
+    loss: str = "of the target",
 ) -> Callable:
     """Make an answer, right or with faults."""
 
@@ -471,17 +551,23 @@ def steering(
         network: Callable, images: Any, targets: Any, size: float, stride: float, steps: int
     ) -> Any:
         start = moved = tf.convert_to_tensor(images)
-        for k in range(steps):
+        if loss == "of what is read":
+            targets = tf.argmax(network(images), axis=1)
+        for k in range(steps + more):
             at = start if stale else moved
             with tf.GradientTape() as tape:
                 tape.watch(at)
-                logits = network(at)
+                logits = network(at, training=training)
+                logits = tf.nn.softmax(logits) if loss == "softmaxed" else logits
                 losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+                if loss == "logit":
+                    losses = -tf.gather(logits, targets, batch_dims=1)
             slope: Any = tape.gradient(losses, at)
-            way = slope if plain else tf.sign(slope)
+            way = slope if plain else way_by(slope)
+            middle = moved if before else start
             moved = moved + (stride if uphill else -stride) * way
             if not ball and (not last or k == steps - 1):
-                moved = tf.clip_by_value(moved, start - size, start + size)
+                moved = tf.clip_by_value(moved, middle - size, middle + size)
             if not scale and (not last or k == steps - 1):
                 moved = tf.clip_by_value(moved, 0.0, 1.0)
         return moved
@@ -520,6 +606,7 @@ def make_reader(pixels: int, seed: int) -> Callable:
     """Make a small network, images (n, h, w, 1) in, logits (n, 3) out."""
     random = np.random.default_rng(seed)
     first, last = random.normal(0, 2, (pixels, 5)), random.normal(0, 2, (5, 3))
+    first[2::5] = 0.0  # pixels that the network doesn't see
 
     def network(images: Any, training: bool = False) -> Any:
         flat = tf.reshape(images, (-1, pixels)) + 10.0 * float(training)
@@ -558,11 +645,69 @@ exercise(
         "At which images are the gradients of the steps in between taken?",
         steering(last=True),
     ),
+    mistake(
+        "no_slope",
+        "A pixel moves even where the loss has no slope.",
+        "Which sign has 0?",
+        steering(way_by=lambda slope: tf.where(slope > 0, 1.0, -1.0)),
+        steering(way_by=lambda slope: tf.where(slope < 0, -1.0, 1.0)),
+    ),
+    mistake(
+        "scaled",
+        "The gradient is scaled as a whole: pixels move by different amounts in a step.",
+        "By how much does each pixel move in a step?",
+        steering(way_by=lambda slope: slope / tf.norm(slope)),
+        steering(way_by=lambda slope: slope / tf.norm(slope, axis=(1, 2), keepdims=True)),
+        steering(way_by=lambda slope: slope / tf.reduce_max(abs(slope))),
+    ),
+    mistake(
+        "before",
+        "`size` is measured from the images before the step, not from those at the beginning.",
+        "How far can a pixel get in this way, with many steps?",
+        steering(before=True),
+    ),
+    mistake(
+        "training",
+        "The network runs in training mode.",
+        "With which argument is a network called that is only read?",
+        steering(training=True),
+    ),
+    mistake(
+        "one_step_more",
+        "It takes one step too many.",
+        "How often does the loop run?",
+        steering(more=1),
+    ),
+    mistake(
+        "one_step_less",
+        "It takes one step too few.",
+        "How often does the loop run?",
+        steering(more=-1),
+    ),
+    mistake(
+        "own_class",
+        "The targets have no part in it: it follows the class that was read at first.",
+        "Of which class does the loss fall in a step?",
+        steering(uphill=True, loss="of what is read"),
+        steering(loss="of what is read"),
+    ),
+    mistake(
+        "softmaxed",
+        "The outputs of the network are logits, and here they pass through two softmaxes.",
+        "What does a cross entropy expect: logits, or chances?",
+        steering(loss="softmaxed"),
+    ),
+    mistake(
+        "logit",
+        "It raises the logit of the target, and doesn't look at the others.",
+        "What does the cross entropy depend on, beside the target's logit?",
+        steering(loss="logit"),
+    ),
     cases=lambda random: [
         draw_attack(random, (1, 2, 1), 0.25, 0.25, 1),
-        draw_attack(random, (3, 3, 2), 0.3, 0.15, 4),
-        draw_attack(random, (4, 2, 3), 0.1, 0.25, 2),
-        draw_attack(random, (2, 3, 3), 0.6, 0.4, 4),
+        draw_attack(random, (3, 4, 3), 0.3, 0.15, 4),
+        draw_attack(random, (4, 3, 5), 0.1, 0.25, 2),
+        draw_attack(random, (3, 3, 6), 0.6, 0.4, 4),
     ],
     question="Write down for one pixel: where it starts, where a step takes it, where it may be.",
     probe=judge_steering,
@@ -617,6 +762,17 @@ def trace_by(
 def estimate_trace(loss: Callable, variables: list, probes: list) -> float:
     """Estimate the trace of the Hessian of a loss."""
     return trace_by()(loss, variables, probes)
+
+
+def exact_trace(loss: Callable, variables: list, probes: list) -> float:
+    """Return the trace of the Hessian, by a vector for each element."""
+    total = 0.0
+    for i, variable in enumerate(variables):
+        for k in range(variable.shape.num_elements()):
+            vector = [np.zeros(each.shape, "float32") for each in variables]
+            vector[i].flat[k] = 1.0
+            total += dot(vector, products(loss, variables, vector))
+    return float(total)
 
 
 LOSSES = [
@@ -688,7 +844,7 @@ exercise(
     ),
     mistake(
         "length",
-        "This is the squared length of H v, or its length.",
+        "This is the length of H v, or its square: the product with v is missing.",
         "What is v times (H v)?",
         trace_by(lambda v, hv, g: dot(hv, hv)),
         trace_by(lambda v, hv, g: dot(hv, hv) ** 0.5),
@@ -698,6 +854,37 @@ exercise(
         "Each variable is differentiated by itself: the mixed derivatives are missing.",
         "What does the gradient by one variable depend on?",
         trace_by(by_block=True),
+    ),
+    mistake(
+        "exact",
+        "This is the trace itself, whatever the probes are.",
+        "Which Hessian can't be written down, and what do the probes give in its place?",
+        exact_trace,
+    ),
+    mistake(
+        "half",
+        "It is half of what is asked for.",
+        "Is there a half in v . (H v)?",
+        trace_by(lambda v, hv, g: dot(v, hv) / 2),
+    ),
+    mistake(
+        "per_element",
+        "It is divided by the number of elements of v.",
+        "Is a trace a sum or a mean?",
+        trace_by(lambda v, hv, g: dot(v, hv) / dot(v, v)),
+    ),
+    mistake(
+        "first_variable",
+        "Only the first variable counts.",
+        "Whose Hessian is it?",
+        trace_by(lambda v, hv, g: dot(v[:1], hv[:1])),
+        trace_by(lambda v, hv, g: dot(v[:1], hv[:1]), by_block=True),
+    ),
+    mistake(
+        "sizes",
+        "The products lose their signs before the mean is taken.",
+        "May v . (H v) be negative?",
+        trace_by(lambda v, hv, g: abs(dot(v, hv))),
     ),
     cases=lambda random: [
         (LOSSES[0], W, [[np.array([1.0, 1.0], "float32")]]),

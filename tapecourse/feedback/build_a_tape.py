@@ -19,6 +19,7 @@ EXPRESSIONS: dict[str, Callable] = {
     "x * x": lambda x, w, b: x * x,
     "x + x": lambda x, w, b: x + x,
     "(x * b, x * w)[1]": lambda x, w, b: (x * b, x * w)[1],
+    "(x * w, x * b)[0]": lambda x, w, b: (x * w, x * b)[0],
     "x * w + x": lambda x, w, b: x * w + x,
     "(x + w) * (x * w)": lambda x, w, b: (x + w) * (x * w),
     "(y := x * w) * y + y * b": lambda x, w, b: (y := x * w) * y + y * b,
@@ -49,11 +50,17 @@ def try_tape(answer: Callable, *numbers: float) -> dict:
 
 def scalar(
     slopes: Callable = lambda a, b: (b, a),
+    of_sum: Callable = lambda a, b: (1.0, 1.0),
     share: Callable = lambda bar, slope: bar * slope,
     join: Callable = lambda before, share: before + share,
+    seed: Callable = lambda number: 1.0,
+    start: Callable = lambda number, notes: number,
+    order: Callable = reversed,
+    inputs_of: Callable = list,
     nothing: Any = 0.0,
     fresh: bool = True,
     spreads: bool = False,
+    forgets: bool = False,
 ) -> type:
     """Make a class of numbers with a list of notes, right or with faults."""
 
@@ -66,26 +73,29 @@ def scalar(
 
         def note(self, value: float, *inputs: tuple) -> "Scalar":
             result = Scalar(value)
-            self.notes.append((result, inputs))
+            self.notes.append((result, inputs_of(inputs)))
             return result
 
         def __add__(self, other: "Scalar") -> "Scalar":
-            return self.note(self.value + other.value, (self, 1.0), (other, 1.0))
+            by_self, by_other = of_sum(self.value, other.value)
+            return self.note(self.value + other.value, (self, by_self), (other, by_other))
 
         def __mul__(self, other: "Scalar") -> "Scalar":
             by_self, by_other = slopes(self.value, other.value)
             return self.note(self.value * other.value, (self, by_self), (other, by_other))
 
         def gradient(self, source: "Scalar") -> Any:
-            adjoints: dict = {self: 1.0} if fresh else self.adjoints
-            adjoints.setdefault(self, 1.0)
-            for output, inputs in reversed(self.notes):
+            adjoints: dict = {} if fresh else self.adjoints
+            adjoints.setdefault(start(self, self.notes), seed(self))
+            for output, inputs in order(self.notes):
                 if output in adjoints or spreads:
                     bar = adjoints.get(output, 0.0)
                     for number, slope in inputs:
                         part = share(bar, slope)
                         known = number in adjoints
                         adjoints[number] = join(adjoints[number], part) if known else part
+            if forgets:
+                self.notes.clear()
             return adjoints.get(source, nothing)
 
     return Scalar
@@ -108,13 +118,56 @@ exercise(
         "Where a number is used twice, one of its two paths is lost.",
         "What happens to the contributions of paths that meet?",
         scalar(join=lambda before, share: share),
+        scalar(join=lambda before, share: share, spreads=True),
         scalar(join=lambda before, share: before),
+        scalar(inputs_of=lambda inputs: list(dict(inputs).items())),
     ),
     mistake(
         "no_chain",
         "One operation is right, two in a row are not.",
-        "What is the derivative of the inner one multiplied by?",
+        "In which order are the notes walked, and what is an inner derivative multiplied by?",
         scalar(share=lambda bar, slope: slope),
+        scalar(order=list),
+        scalar(order=list, spreads=True),
+    ),
+    mistake(
+        "added",
+        "The derivative of an operation and the adjoint of its result are added.",
+        "If y changes twice as fast with the result, how fast does it change with the inputs?",
+        scalar(share=lambda bar, slope: bar + slope),
+        scalar(share=lambda bar, slope: bar + slope, spreads=True),
+    ),
+    mistake(
+        "slopes",
+        "The derivatives of the sum or of the product are wrong.",
+        "If a changes a little, how much do a + b and a·b change?",
+        scalar(slopes=lambda a, b: (1.0, 1.0)),
+        scalar(slopes=lambda a, b: (a * b, a * b)),
+        scalar(of_sum=lambda a, b: (b, a)),
+        scalar(of_sum=lambda a, b: (a, b)),
+        scalar(of_sum=lambda a, b: (1.0, -1.0)),
+        scalar(of_sum=lambda a, b: (1.0, 2.0)),
+    ),
+    mistake(
+        "one_input",
+        "Only one of the two inputs of an operation is noted.",
+        "Which Scalars can move the result?",
+        scalar(inputs_of=lambda inputs: list(inputs[:1])),
+        scalar(inputs_of=lambda inputs: list(inputs[1:])),
+    ),
+    mistake(
+        "seed",
+        "The walk doesn't begin with 1 at the Scalar that is asked.",
+        "How much does y change with itself?",
+        scalar(seed=lambda y: y.value),
+        scalar(seed=lambda y: 0.0),
+    ),
+    mistake(
+        "last_note",
+        "The walk begins at the last note of all, not at the Scalar that is asked.",
+        "What if more is computed after y, before y is asked?",
+        scalar(start=lambda y, notes: notes[-1][0], spreads=True),
+        scalar(start=lambda y, notes: notes[-1][0]),
     ),
     mistake(
         "unconnected",
@@ -128,6 +181,7 @@ exercise(
         "Calls of `gradient` change what later calls return.",
         "What of the first walk remains, when the second begins?",
         scalar(fresh=False),
+        scalar(forgets=True),
     ),
     cases=lambda random: (
         [(3.0, 2.0, 5.0)]
@@ -208,12 +262,20 @@ exercise(
         lambda x: Tensor(x.numpy()) if isinstance(x, Variable) else x,
         lambda x: x if isinstance(x, Variable) else Tensor(x.numpy()),
     ),
+    mistake(
+        "other_shape",
+        "The gradient stops, and the shape is lost.",
+        "Which shape has x?",
+        lambda x: Tensor(x.numpy().ravel()),
+        lambda x: Tensor(x.numpy().sum()),
+    ),
     cases=lambda random: [
         (random.normal(0, 2, shape).astype(kind), inner)
         for shape, kind in [((2, 1), "float64"), ((), "float64"), ((3,), "float32")]
         for inner in ("x a Variable", COMPUTED)
     ],
     question="Only the gradient should stop. What does the tape know of the result?",
+    tolerance=1e-12,
     probe=cut,
     inputs=("x", ""),
     allowed=("tape",),
@@ -392,6 +454,32 @@ exercise(
         lambda bar, shape: bar[(0,) * (bar.ndim - len(shape)) + tuple(slice(0, n) for n in shape)],
     ),
     mistake(
+        "all_of_it",
+        "Each element gets the sum of the whole adjoint.",
+        "Which copies were made of this element?",
+        lambda bar, shape: np.full(shape, bar.sum()),
+        lambda bar, shape: bar if bar.shape == shape else np.full(shape, bar.sum()),
+    ),
+    mistake(
+        "first_axis",
+        "It sums over the first axis, whatever the shapes are.",
+        "Which axes are new, and along which was something repeated?",
+        lambda bar, shape: bar.sum(axis=0),
+    ),
+    mistake(
+        "counted",
+        "These are the numbers of copies: the adjoint doesn't come into it.",
+        "What does each copy hand back?",
+        lambda bar, shape: np.full(shape, bar.size / max(1, np.prod(shape))),
+    ),
+    mistake(
+        "largest",
+        "The largest of the copies' adjoints is returned.",
+        "Each copy has an influence of its own. What do influences do?",
+        reduced(np.max),
+        lambda bar, shape: bar.max(axis=tuple(range(bar.ndim - len(shape)))).reshape(shape),
+    ),
+    mistake(
         "axes_lost",
         "Axes of length 1 are lost: the shape isn't the one that is asked for.",
         "Which option of `sum` keeps an axis that is summed over?",
@@ -522,6 +610,38 @@ exercise(
         *both_ways(np.eye),
     ),
     mistake(
+        "turned",
+        "The adjoint is turned round, and nothing is summed.",
+        "Which results does the first input reach?",
+        *both_ways(lambda n: np.eye(n)[::-1]),
+    ),
+    mistake(
+        "turned_after",
+        "It is summed in the direction of the values, and then turned round.",
+        "Which results does the last input reach: all, or one?",
+        *both_ways(lambda n: upper(n).T[::-1]),
+    ),
+    mistake(
+        "inverse",
+        "It takes differences: it undoes the sum, and isn't its transpose.",
+        "If x1 grows by a little, which elements of the result grow?",
+        *both_ways(lambda n: np.eye(n) - np.eye(n, k=-1)),
+        *both_ways(lambda n: np.eye(n) - np.eye(n, k=1)),
+    ),
+    mistake(
+        "times_count",
+        "Each adjoint is multiplied by how many results its input reaches.",
+        "Are the adjoints of those results all equal?",
+        *both_ways(lambda n: np.diag(np.arange(n, 0.0, -1.0))),
+    ),
+    mistake(
+        "no_bar",
+        "The adjoint of x doesn't depend on `bar`.",
+        "What does the chain rule do with bar?",
+        running(lambda bar: np.arange(len(bar), 0.0, -1.0)),
+        running(lambda bar: np.ones(len(bar))),
+    ),
+    mistake(
         "all_the_same",
         "Each input gets the sum of all.",
         "Does the last input reach all results?",
@@ -572,9 +692,16 @@ def times(x: np.ndarray) -> np.ndarray:
     return matrix(len(x)) @ x
 
 
+def unit_back(x: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """Pull back through x / |x|, which doesn't change along x, nor bar along the result."""
+    size = np.linalg.norm(x)
+    return bar / size - x * (x @ bar) / size**3
+
+
 PULL_BACKS: dict[str, tuple[bool, Callable, Callable]] = {  # whether it is right, f, pull-back
     "the sine's": (True, np.sin, sin_back),
     "a matrix product's": (True, times, lambda x, bar: matrix(len(x)).T @ bar),
+    "that of x / |x|": (True, lambda x: x / np.linalg.norm(x), lambda x, bar: unit_back(x, bar)),
     "a wide matrix product's": (
         True,
         lambda x: matrix(len(x))[:2] @ x,
@@ -623,6 +750,11 @@ PULL_BACKS: dict[str, tuple[bool, Callable, Callable]] = {  # whether it is righ
         times,
         lambda x, bar: matrix(len(x)).T @ changed(bar, -1, 0),
     ),
+    "three times that of x / |x|": (
+        False,
+        lambda x: x / np.linalg.norm(x),
+        lambda x, bar: 3 * unit_back(x, bar),
+    ),
     "10⁻¹²·sin's with the sign turned": (
         False,
         lambda x: 1e-12 * np.sin(x),
@@ -667,6 +799,11 @@ def only(name: str, *also: str) -> Callable:
         return names[0] in wrong and wrong <= set(names)
 
     return seen
+
+
+def wrong_verdicts(found: list[Parts], right: list[Parts]) -> set[bool]:
+    """Return which verdicts are wrong: True where a wrong one is accepted."""
+    return {bool(a[key]) for a, b in zip(found, right) for key in b if a[key] != b[key]}
 
 
 def close(left: float, other: float, size: float) -> bool:
@@ -715,6 +852,12 @@ exercise(
         seen=only("a matrix product's, its elements reversed"),
     ),
     mistake(
+        "along_x",
+        "It accepts 3 times the pull-back of x / |x|, and finds all else.",
+        "Is your direction drawn at random, or x itself? Is bar drawn, or the result?",
+        seen=only("three times that of x / |x|"),
+    ),
+    mistake(
         "absolute",
         "It accepts whatever is as small as 10⁻¹², and finds all else.",
         "How large is your tolerance, compared with the numbers themselves?",
@@ -731,6 +874,24 @@ exercise(
         "It accepts a pull-back with the wrong sign.",
         "Do you compare the numbers, or only their sizes?",
         test_by(lambda a, b, size: close(abs(a), abs(b), size)),
+    ),
+    mistake(
+        "too_strict",
+        "It rejects some right pull-backs, and accepts no wrong one.",
+        "How exact is your difference, and how strict is your tolerance beside it?",
+        seen=lambda found, right: wrong_verdicts(found, right) == {False},
+    ),
+    mistake(
+        "too_loose",
+        "It accepts some wrong pull-backs, and rejects no right one.",
+        "Which faults are too small for your tolerance, or hidden from your u and bar?",
+        seen=lambda found, right: wrong_verdicts(found, right) == {True},
+    ),
+    mistake(
+        "both",
+        "It accepts some wrong pull-backs, and rejects some right ones.",
+        "Print both sides for a right one: how far apart are they? Is the tolerance relative?",
+        seen=lambda found, right: wrong_verdicts(found, right) == {True, False},
     ),
     cases=lambda random: [(random.uniform(-1.2, 1.2, n),) for n in (4, 3, 6)],
     question="What is special about the pull-backs on which it is wrong?",
@@ -758,6 +919,14 @@ exercise(
         "If an element that isn't the largest moves a little, does the maximum move?",
         lambda x, bar: np.full(x.shape, bar),
         lambda x, bar: np.full(x.shape, bar / len(x)),
+        lambda x, bar: logsumexp_back(x, bar),
+    ),
+    mistake(
+        "not_spread",
+        "It returns one number, and not an adjoint for each element of x.",
+        "Which shape has x?",
+        lambda x, bar: bar,
+        lambda x, bar: np.argmax(x),
     ),
     mistake(
         "no_bar",
@@ -770,6 +939,13 @@ exercise(
         "It is multiplied by the element itself.",
         "How fast does the maximum change with its element?",
         lambda x, bar: bar * x * (x == x.max()),
+        lambda x, bar: x * (x == x.max()),
+    ),
+    mistake(
+        "above_zero",
+        "If all elements are negative, none gets the adjoint.",
+        "What is the maximum of (-2, -5)?",
+        lambda x, bar: bar * (x == max(0, x.max())),
     ),
     mistake(
         "minimum",
@@ -813,6 +989,20 @@ exercise(
         lambda x, bar: np.sort(bar),
     ),
     mistake(
+        "ranks",
+        "These are the ranks of the elements of x: where each of them goes.",
+        "Which adjoint stands at that place?",
+        lambda x, bar: np.argsort(np.argsort(x)),
+        lambda x, bar: np.argsort(np.argsort(x)) + 1,
+    ),
+    mistake(
+        "elements",
+        "These are elements of x, and no adjoints.",
+        "What comes back: values, or influences?",
+        lambda x, bar: np.sort(x),
+        lambda x, bar: x[np.argsort(bar)],
+    ),
+    mistake(
         "turned",
         "The adjoint is turned round.",
         "Where did the first element of the result come from?",
@@ -837,6 +1027,14 @@ def assigned(bar: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
     return result
 
 
+def neighbours_added(bar: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
+    """Add adjoints that follow each other, and let later ones replace earlier ones."""
+    result = np.zeros(n)
+    for k, i in enumerate(index):
+        result[i] = bar[k] + (result[i] if k and index[k - 1] == i else 0.0)
+    return result
+
+
 exercise(
     "3.10",
     "Pull back: picking elements",
@@ -855,6 +1053,32 @@ exercise(
         lambda bar, index, n: (
             gather_back(bar, index, n) / np.maximum(np.bincount(index, None, n), 1)
         ),
+    ),
+    mistake(
+        "forward",
+        "This picks elements of bar: it is the way there, not the way back.",
+        "Which element of x became y[0]? What must that one get?",
+        lambda bar, index, n: bar[index % len(bar)],
+    ),
+    mistake(
+        "length",
+        "The result is as long as bar, or ends with the last element that was picked.",
+        "How many elements has x?",
+        lambda bar, index, n: np.bincount(index, bar),
+        lambda bar, index, n: np.bincount(index, bar, len(bar))[: len(bar)],
+    ),
+    mistake(
+        "largest",
+        "An element that was picked several times gets the largest of its adjoints.",
+        "Do influences add?",
+        lambda bar, index, n: np.array([max([0.0, *bar[index == i]]) for i in range(n)]),
+        lambda bar, index, n: np.array([max(bar[index == i], default=0.0) for i in range(n)]),
+    ),
+    mistake(
+        "in_a_row",
+        "Adjoints are added only where the same element was picked twice in a row.",
+        "In which order are the elements picked?",
+        lambda bar, index, n: neighbours_added(bar, index, n),
     ),
     mistake(
         "counts",
@@ -876,6 +1100,15 @@ exercise(
 def conv_back(bar: np.ndarray, w: np.ndarray) -> np.ndarray:
     """Pull back through the sliding products y[i] = Σ w[k]·x[i + k]."""
     return np.convolve(bar, w)
+
+
+def laid(bar: np.ndarray, w: np.ndarray, join: Callable) -> np.ndarray:
+    """Lay a share on each place of the filter; `join` makes one of what was there and comes."""
+    result = np.zeros(len(bar) + len(w) - 1)
+    for i, each in enumerate(bar):
+        place = slice(i, i + len(w))
+        result[place] = join(result[place], each * w)
+    return result
 
 
 exercise(
@@ -903,8 +1136,50 @@ exercise(
         "To which elements of x does y[0] lead back, and by which weight to each?",
         lambda bar, w: np.append(bar * w.sum(), np.zeros(len(w) - 1)),
     ),
+    mistake(
+        "overwrites",
+        "Where two places of the filter overlap, only the later share is kept.",
+        "Which results does x[1] reach, and what does each of them hand back?",
+        lambda bar, w: laid(bar, w, lambda before, share: share),
+    ),
+    mistake(
+        "not_overlapped",
+        "Each result gets elements of x of its own.",
+        "By how much does the filter move from y[0] to y[1]?",
+        lambda bar, w: np.outer(bar, w).ravel(),
+        lambda bar, w: np.outer(bar, w).ravel()[: len(bar) + len(w) - 1],
+    ),
+    mistake(
+        "bar_turned",
+        "The adjoint or the result is turned round.",
+        "To which elements of x does y[0] lead back: the first, or the last?",
+        lambda bar, w: np.convolve(bar[::-1], w),
+        lambda bar, w: np.convolve(bar, w)[::-1],
+    ),
+    mistake(
+        "no_weights",
+        "The weights don't come into it.",
+        "By what is x[0] multiplied in y[0]?",
+        lambda bar, w: np.append(bar, np.zeros(len(w) - 1)),
+        lambda bar, w: np.convolve(bar, np.ones(len(w))),
+    ),
+    mistake(
+        "last_place",
+        "The last place of the filter is left out.",
+        "How many elements has bar, and how many times do you add?",
+        lambda bar, w: np.convolve(np.append(bar[:-1], 0.0), w),
+        lambda bar, w: np.convolve(bar, w)[:-1],
+    ),
+    mistake(
+        "shifted",
+        "A 0 too many stands at an end, or zeros at the beginning are dropped.",
+        "How many elements has x, if y has m and w has k of them?",
+        lambda bar, w: np.append(np.convolve(bar, w), 0.0),
+        lambda bar, w: np.polymul(bar, w),
+    ),
     cases=lambda random: (
         [(np.array([1.0, 10.0, 100.0]), np.array([2.0, 3.0]))]
+        + [(np.array([0.0, 5.0]), np.array([2.0, 1.0, 0.0]))]
         + [
             (random.normal(0, 3, m), random.normal(0, 2, k))
             for m, k in [(4, 3), (5, 1), (3, 4), (6, 2)]
@@ -944,13 +1219,68 @@ exercise(
         lambda x, bar: bar * np.exp(x),
     ),
     mistake(
+        "wrong_shift",
+        "It shifts, but by something else than the largest element: some x still overflow.",
+        "By how much must x be shifted, so that no exponential is above 1?",
+        *[
+            lambda x, bar, shift=shift: bar * over(x, -1, shift(x))
+            for shift in (np.min, np.mean, np.median, lambda x: max(0.0, x.max()))
+        ],
+        lambda x, bar: bar * over(x, -1, abs(x).max()),
+        lambda x, bar: bar * np.exp(x - x.max()) / np.exp(x).sum(),
+    ),
+    mistake(
+        "hidden",
+        "Elements that are too large, or too small, are cut off or made 0.",
+        "Which shift changes nothing, and leaves nothing to cut off?",
+        lambda x, bar: bar * over(np.clip(x, -500, 500), -1),
+        lambda x, bar: bar * over(np.clip(x, -700, 700), -1),
+        lambda x, bar: bar * over(np.clip(x, -100, 100), -1),
+        lambda x, bar: np.nan_to_num(bar * over(x, -1)),
+    ),
+    mistake(
+        "subtracted",
+        "Something is subtracted, or subtracted from: it belongs to another pull-back.",
+        "What is the derivative of ln(s), and that of s by x?",
+        lambda x, bar: bar * (logsumexp_back(x, 1.0) - 1),
+        lambda x, bar: bar * (1 - logsumexp_back(x, 1.0)),
+        lambda x, bar: bar * logsumexp_back(x, 1.0) * (1 - logsumexp_back(x, 1.0)),
+    ),
+    mistake(
+        "largest_alone",
+        "Only the largest element gets something: that is the maximum's pull-back.",
+        "If another element grows, does the sum of the exponentials grow?",
+        lambda x, bar: bar * (x == x.max()),
+        lambda x, bar: bar * (x == x.max()) / (x == x.max()).sum(),
+    ),
+    mistake(
+        "shared",
+        "All elements get the same.",
+        "Does each element move the sum equally?",
+        lambda x, bar: np.full(len(x), bar / len(x)),
+        lambda x, bar: np.full(len(x), bar / np.exp(x - x.max()).sum()),
+    ),
+    mistake(
+        "one_by_one",
+        "Each element is looked at by itself: that is the sigmoid.",
+        "By what is each exponential divided?",
+        lambda x, bar: bar / (1 + np.exp(-x)),
+    ),
+    mistake(
+        "value",
+        "This is the value, or its logarithms, and not the derivative.",
+        "What is the derivative of ln(s) by s?",
+        lambda x, bar: bar * (x - np.logaddexp.reduce(x)),
+        lambda x, bar: bar * np.logaddexp.reduce(x),
+    ),
+    mistake(
         "no_exponential",
         "It is x over the sum of x.",
         "What is the derivative of exp(x)?",
         lambda x, bar: bar * x / x.sum(),
     ),
     cases=lambda random: [
-        (np.array([1000.0, 1000.0, -1000.0]), 2.0),
+        (np.array([1000.0, 1000.0, -1000.0, -1000.0]), 2.0),
         *[(random.normal(0, 2, n), float(random.normal(0, 3))) for n in (3, 1, 5)],
         (random.normal(-900, 2, 4), 1.5),
     ],
@@ -979,6 +1309,12 @@ def writes_into(x: np.ndarray) -> np.ndarray:
     return softmax(x)
 
 
+def along_second(x: np.ndarray) -> np.ndarray:
+    """Return a softmax along the second axis, which is the last one where there are two."""
+    axis = min(1, x.ndim - 1)
+    return over(x, axis, x.max(axis=axis, keepdims=True))
+
+
 SOFTMAXES: dict[str, tuple[bool, Callable]] = {
     "a right one": (True, softmax),
     "a right one by logarithms": (
@@ -987,7 +1323,7 @@ SOFTMAXES: dict[str, tuple[bool, Callable]] = {
     ),
     "one that overflows": (False, lambda x: over(x, -1)),
     "one along the first axis": (False, lambda x: over(x, 0, x.max())),
-    "one over all axes together": (False, lambda x: over(x, None, x.max())),
+    "one along the second axis of three": (False, along_second),
     "one that writes into x": (False, writes_into),
     "one that returns logarithms": (False, lambda x: np.log(softmax(x))),
     "one that isn't divided by the sum": (False, lambda x: np.exp(x - x.max(-1, keepdims=True))),
@@ -1005,7 +1341,8 @@ def kill(answer: Callable) -> dict:
 
 def judge_softmax(candidate: Callable) -> bool:
     """Tell whether a softmax is right."""
-    for x in (np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]]), np.array([[1000.0, 999.0]])):
+    small = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]])
+    for x in (small, small.reshape(1, 2, 3), np.array([[1000.0, 999.0]])):
         before, found = x.copy(), candidate(x)
         if not (np.array_equal(x, before) and np.allclose(found, softmax(before))):
             return False
@@ -1013,11 +1350,12 @@ def judge_softmax(candidate: Callable) -> bool:
 
 
 def verdicts_of(*right: str) -> Callable:
-    """Make what a `Mistake` has `seen`: only these faults are found wanting."""
+    """Make what a `Mistake` has `seen`: these faults are found wanting, and at most the axes."""
 
     def seen(found: list[Parts], rights: list[Parts]) -> bool:
         wrong = {name for name in rights[0] if found[0][name] != rights[0][name]}
-        return wrong == {f"the verdict on {each}" for each in right}
+        names = {f"the verdict on {each}" for each in right}
+        return names <= wrong <= names | {"the verdict on one along the second axis of three"}
 
     return seen
 
@@ -1040,8 +1378,8 @@ exercise(
     ),
     mistake(
         "sums_to_one",
-        "It accepts whatever is positive and adds up to 1 along the last axis.",
-        "Which of the numbers should be larger, and by which factor?",
+        "It accepts one that takes -x, and one with base 2: positive numbers that add up to 1.",
+        "Which of the numbers should be larger, and by which factor? Does an x of yours show it?",
         seen=lambda found, right: (
             all(
                 found[0][f"the verdict on {name}"]
@@ -1055,21 +1393,43 @@ exercise(
     ),
     mistake(
         "overflow",
-        "Only the one that overflows passes unseen.",
+        "The one that overflows passes unseen.",
         "Which x does your test try?",
         seen=verdicts_of("one that overflows"),
     ),
     mistake(
         "writes",
-        "Only the one that changes x passes unseen.",
+        "The one that changes x passes unseen.",
         "What is in x after the call?",
         seen=verdicts_of("one that writes into x"),
     ),
     mistake(
+        "axes",
+        "Only the one along the second axis of three axes passes unseen.",
+        "How many axes have the x that your test tries?",
+        seen=verdicts_of("one along the second axis of three"),
+    ),
+    mistake(
         "both_hidden",
-        "The one that overflows and the one that changes x pass unseen; all else is found.",
+        "The one that overflows and the one that changes x pass unseen.",
         "Which x does your test try, and what is in it after the call?",
         seen=verdicts_of("one that overflows", "one that writes into x"),
+    ),
+    mistake(
+        "rejects_right",
+        "It rejects a right one.",
+        "Does your tolerance allow rounding? Does your own reference overflow?",
+        seen=lambda found, right: (
+            not all(
+                found[0][f"the verdict on {name}"] for name, (ok, _) in SOFTMAXES.items() if ok
+            )
+        ),
+    ),
+    mistake(
+        "accepts_some",
+        "It accepts the right ones, and some of the wrong ones.",
+        "What does every right softmax do for an x of which you know the answer?",
+        seen=lambda found, right: found[0] != right[0],
     ),
     cases=lambda random: [()],
     question="What does every right softmax do for an x of which you know the answer?",

@@ -4,7 +4,8 @@ An exercise has cases, tuples of arguments: some by hand, the rest drawn from a 
 hands a case to a function and returns what is to be seen of it; by default, what came back. The
 right answer, the learner's, and one for each misconception meet the same cases through the same
 probe. A misconception is named only if its answer does on every case what the learner's does. Else
-the learner sees the shortest case that fails: what went in, what came out, what is right.
+the learner hears what all results have in common, such as a wrong sign, and sees the shortest case
+that fails: what went in, what came out, what is right.
 """
 
 import contextlib
@@ -41,12 +42,15 @@ __all__ = [
     "judge",
     "letters",
     "letters_seen",
+    "listed",
+    "matched",
     "mistake",
     "seed_weights",
     "shorten",
 ]
 
 LONGEST_LINE = 110  # characters: what fits into a line below a cell
+HIDDEN = "an array of the shape"  # what is said of one with too many numbers
 COURSE = Path(__file__).parent.parent
 NOT_OWN = COURSE, Path(sysconfig.get_path("stdlib"))
 SEED = 18
@@ -229,7 +233,7 @@ def observe(exercise: Exercise, function: Callable, case: tuple, like: Any) -> S
         told = f"`{exercise.answer}` raised {in_short(cause or error)}\n{where(error)}"
         return Seen({"": Odd("raises", told)}, error=told)
     changed = [
-        name
+        name or "what it is given"
         for name, before, after in zip(inputs_of(exercise), case, arguments)
         if isinstance(before, np.ndarray | list | dict) and not alike(before, after)
     ]
@@ -323,7 +327,12 @@ def read_one(value: Any, like: Any) -> np.ndarray | Odd:
             raise TypeError  # NumPy would read a text as a number
         array = np.asarray(value, "float64")
     except (TypeError, ValueError):
-        return Odd("no_numbers", f"{{what}} must be made of numbers, and is of the type {kind}.")
+        kind = (
+            f"an array of {value.dtype}"
+            if isinstance(value, np.ndarray)
+            else f"of the type {kind}"
+        )
+        return Odd("no_numbers", f"{{what}} must be made of numbers, and is {kind}.")
     return array.reshape(()) if np.shape(like) == () and array.size == 1 else array
 
 
@@ -342,12 +351,26 @@ def letters(alphabet: str) -> Callable[[Callable], set]:
     def probe(answer: Callable) -> set:
         value = answer()
         found = list(value) if isinstance(value, Iterable) else [value]
-        if not all(each in list(alphabet) for each in found):
+        if isinstance(value, Mapping) or not all(each in list(alphabet) for each in found):
             fact = f"The answer must be a set of letters from {alphabet[0]} to {alphabet[-1]}."
             raise NotRight("no_letters", fact)
         return set(found)
 
     return probe
+
+
+def matched(value: Any, what: str, last: int, alphabet: str, of: str = "") -> Any:
+    """Name the letters of a dict by their numbers; say which number or letter there isn't."""
+    if not isinstance(value, dict):
+        return value
+    for key, each in value.items():
+        if str(key) not in map(str, range(1, last + 1)):
+            fact = f"There is no {what} {key!r}: they are numbered from 1 to {last}."
+            raise NotRight("no_number", fact)
+        if isinstance(each, str) and each not in list(alphabet):
+            fact = f"a letter from {alphabet[0]} to {alphabet[-1]} is asked for, not {each!r}."
+            raise NotRight("no_letters", f"{what} {key}: ".capitalize() + fact)
+    return {f"{of}{what} {key}": each for key, each in value.items()}
 
 
 def letters_seen(condition: Callable[[set], object]) -> Callable:
@@ -462,7 +485,8 @@ def verdict(exercise: Exercise, look: Look) -> Finding | None:
             question = "What does it keep from one call to the next? Is anything in it random?"
             return Finding("not_again", levels(with_case(fact, exercise, cases[i]), question))
     if failing:
-        return by_example(exercise, found, rights, failing)
+        general = in_general(exercise, found, rights, failing)
+        return general or by_example(exercise, found, rights, failing)
     for case, each in zip(cases, look.seen):
         if each.changed:
             fact = f"The results are right, but it changes {each.changed}, which others may need."
@@ -516,6 +540,106 @@ def explain(
     return Finding(each.key, hints, picture(exercise, i, found[i], rights[i]))
 
 
+def in_general(
+    exercise: Exercise, found: list[Parts], rights: list[Parts], failing: list[int]
+) -> Finding | None:
+    """Say what all that was seen of the wrong part has in common, such as a wrong sign."""
+    i = simplest(exercise, failing)
+    name = first_wrong(exercise, i, found[i], rights[i])
+    alone = all(name in right for right in rights)  # else all parts together
+    triples = [
+        (j, part(a, key), value)
+        for j, (a, right) in enumerate(zip(found, rights))
+        for key, value in right.items()
+        if key == name or not alone
+    ]
+    if exercise.secret or not all(isinstance(a, np.ndarray) for _, a, _ in triples):
+        return None
+    cases = known(exercise)[0]
+
+    def always(change: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> bool:
+        """Tell whether an answer is what a change makes of it and of the right one, each time."""
+        return all(
+            same(
+                a, change(a, b), exercise.tolerance, exercise.within and exercise.within(*cases[j])
+            )
+            for j, a, b in triples
+        )
+
+    for key, fact, question in common(
+        [a for _, a, _ in triples], [b for _, _, b in triples], always
+    ):
+        whole = not alone or name == "the answer"
+        first = fact.replace("{what}", "It" if whole else capital(name))
+        example = counterexample(exercise, i, found[i], rights[i])
+        return Finding(
+            key, levels(first, question, example), picture(exercise, i, found[i], rights[i])
+        )
+    return None
+
+
+def common(
+    found: list[np.ndarray], rights: list[np.ndarray], always: Callable[..., bool]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield key, fact and question of what results that are wrong have in common."""
+    different = {(b.shape, b.tobytes()) for b in rights}
+    if len(different) > 2 and len({(a.shape, a.tobytes()) for a in found}) == 1:
+        value = show(found[0]) if found[0].size == 1 else "the same"
+        question = "Where does the function use what it is given?"
+        yield "constant", f"{{what}} is {value}, whatever the function is given.", question
+    if any(a.dtype.kind != "f" or b.dtype.kind != "f" for a, b in zip(found, rights)):
+        return
+    if any(b.ndim == 2 for b in rights) and always(lambda a, b: b.T):
+        question = "Which index counts the rows of the result?"
+        yield "transpose", "{what} is the transpose of what is right.", question
+    if any(a.shape != b.shape for a, b in zip(found, rights)):
+        return
+    a, b = (np.concatenate([each.ravel() for each in those]) for those in (found, rights))
+    enough = len(np.unique(np.round(b, 9))) > 2
+    if not np.all(np.isfinite(a)):
+        if always(lambda a, b: np.where(np.isfinite(a), b, a)):
+            question = "What is divided by 0 there, or which exponential is too large?"
+            yield (
+                "not_finite",
+                "{what} is NaN or infinite for some inputs, and else right.",
+                question,
+            )
+        return
+    if not enough:
+        return
+    if always(lambda a, b: 0 * b):
+        yield "zero", "{what} is 0 throughout.", "What should make it differ from 0?"
+        return
+    if always(lambda a, b: -b):
+        question = "Where is a minus missing, or one too many?"
+        yield "opposite", "{what} has the wrong sign, and is right otherwise.", question
+    if always(lambda a, b: np.where(a * b < 0, -b, b)):
+        yield "sizes", "{what} is right but for some signs.", "For which inputs is the sign wrong?"
+    if always(lambda a, b: np.sort(b, None)[np.argsort(np.argsort(a, None))].reshape(b.shape)):
+        question = "Which number belongs to which place?"
+        yield "places", "The numbers are right, but some stand in wrong places.", question
+    by = float(np.mean(a - b))
+    if always(lambda a, b: b + by):
+        more = "too large" if by > 0 else "too small"
+        question = "What is counted that shouldn't be, or is left out?"
+        yield "offset", f"{{what}} is always {abs(by):.4g} {more}.", question
+    factor = float(a @ b / (b @ b))
+    if always(lambda a, b: factor * b):
+        question = "Where does the factor come from? Go through the smallest input by hand."
+        yield "factor", f"{{what}} is always {factor:.3g} times what is right.", question
+    if always(lambda a, b: np.trunc(b)) or always(lambda a, b: np.round(b)):
+        question = "Which type have the numbers of your result?"
+        yield "whole", "{what} is cut to whole numbers.", question
+    off = max(float(np.max(abs(x - y), initial=0)) / size_of(y) for x, y in zip(found, rights))
+    if off < 0.01 and np.any(b != np.round(b)):
+        question = "What is rounded, left out, or taken with a step?"
+        yield (
+            "close",
+            f"{{what}} is close to what is right, but off by up to {100 * off:.2g} %.",
+            question,
+        )
+
+
 def by_example(
     exercise: Exercise, found: list[Parts], rights: list[Parts], failing: list[int]
 ) -> Finding:
@@ -530,16 +654,17 @@ def by_example(
     first = counterexample(exercise, i, found[i], rights[i])
     right = len(found) - len(failing)
     if right:
-        first += f"\n{right} of {len(found)} inputs that were tried are right."
+        first += f"\nIt is right for {right} of the {len(found)} inputs that were tried."
     others = [counterexample(exercise, j, found[j], rights[j]) for j in failing if j != i]
     hints = levels(first, exercise.question, *others[:1])
     return Finding("counterexample", hints, picture(exercise, i, found[i], rights[i]))
 
 
 def simplest(exercise: Exercise, failing: list[int]) -> int:
-    """Return the failing case whose inputs take the fewest letters."""
-    cases, _, _ = known(exercise)
-    return min(failing, key=lambda i: (len(with_inputs(exercise, cases[i])), i))
+    """Return the failing case whose inputs take the fewest letters, if they can all be shown."""
+    texts = [with_inputs(exercise, case) for case in known(exercise)[0]]
+    hidden = [HIDDEN in text or len(text) > LONGEST_LINE for text in texts]
+    return min(failing, key=lambda i: (hidden[i], len(texts[i]), i))
 
 
 def with_case(fact: str, exercise: Exercise, case: tuple) -> str:
@@ -580,6 +705,11 @@ def levels(*hints: str) -> tuple[str, ...]:
 
 def borrowed(name: str) -> Finding:
     """Say that the answer is the course's own."""
+    if name.endswith(".__init__"):
+        fact = (
+            f"It works with `{name.split('.')[0]}` of the course, which belongs to no answer here."
+        )
+        return Finding("borrowed", (fact, "Which lines need it? Write them without."))
     fact = f"It gets its result from `{name}` of the course, which is what you are to write here."
     return Finding("borrowed", (fact, f"What does `{name}` do? Close the chapter, and write it."))
 
@@ -591,15 +721,20 @@ def counterexample(exercise: Exercise, i: int, found: Parts, right: Parts) -> st
     name = first_wrong(exercise, i, found, right)
     a, b = part(found, name), right[name]
     if exercise.secret:
-        return without_answer(name, a, b)
+        told = without_answer(name, a, b)  # a score that is to be low is nothing to look at
+        return told.removesuffix(" Look at it again.") if exercise.within else told
     verb = "it returns" if name == "the answer" else f"{name} is"
     if isinstance(a, Odd):
-        said = f"{verb} {a.fact.removeprefix('{what} is ').removesuffix('.')}; right is {show(b)}."
+        it = "it" if name == "the answer" else name
+        said = a.fact.replace("{what}", it).removesuffix(".")
+        if a.key == "raises":
+            said = f"it raises {shorten(a.fact.split(' raised ')[1].splitlines()[0])}"
+        said = f"{said.replace('it is ', 'it returns ')}; right is {show(b)}."
     elif a.shape != b.shape:
         it = "it" if name == "the answer" else name
         said = f"{it} has the shape {a.shape}; right is {b.shape}."
     else:
-        if len(show(b)) > 40 or show(b).startswith("an array"):
+        if len(show(b)) > 40 or show(b).startswith(HIDDEN):
             index = first_off(a, b, within, exercise.tolerance)
             verb = "its" if name == "the answer" else f"{name} has an"
             verb, a, b = f"{verb} element {list(index)} is", a[index], b[index]
@@ -647,12 +782,12 @@ def show(value: Any, digits: int = 4) -> str:
     if isinstance(value, np.ndarray | np.generic) or hasattr(value, "numpy"):
         array = np.asarray(value)
         if array.dtype.kind == "U" or array.dtype.kind == "b":
-            return str(array)
+            return str(array) or "''"
         if array.ndim == 0:
             return f"{array.item():.{digits}g}"
         text = np.array2string(array, precision=digits, separator=", ", max_line_width=1000)
         text = re.sub(r"\s+", " ", text)
-        return text if len(text) <= 70 else f"an array of the shape {array.shape}"
+        return text if len(text) <= 70 else f"{HIDDEN} {array.shape}"
     if isinstance(value, float):
         return f"{value:.{digits}g}"
     if callable(value):
@@ -666,8 +801,9 @@ def show(value: Any, digits: int = 4) -> str:
 
 
 def capital(text: str) -> str:
-    """Begin a text with a capital letter."""
-    return text[:1].upper() + text[1:]
+    """Begin a text with a capital letter, if it begins with a word: `dz/dx` and `b2` stay."""
+    first = text.split(" ")[0]
+    return text[:1].upper() + text[1:] if len(first) > 1 and first.isalpha() else text
 
 
 def draw(found: np.ndarray | Odd, right: np.ndarray | Odd, tolerance: float) -> str:
@@ -716,9 +852,10 @@ class Watch:
 
     def look(self, frame: FrameType, event: str, argument: object) -> None:
         """Look at a call."""
-        if event != "call" or self.borrowed or not is_taught(frame.f_code.co_filename):
-            return
         name = frame.f_code.co_qualname
+        more = not self.borrowed or self.borrowed.endswith("__init__") and "__" not in name
+        if event != "call" or not more or not is_taught(frame.f_code.co_filename):
+            return
         names = {Path(frame.f_code.co_filename).stem, name.split(".")[0]}
         if not names & set(self.allowed) and "<" not in name and is_called_by_own(frame.f_back):
             self.borrowed = name
@@ -746,7 +883,7 @@ def is_own(filename: str) -> bool:
     """Tell whether a file is a learner's: no library's, nor Python's or this package's."""
     path = Path(filename)
     made = "site-packages" in path.parts or path.name.startswith("__autograph_generated_file")
-    inner = filename.startswith(("<frozen", "<__array_function__"))
+    inner = filename.startswith(("<frozen", "<__array_function__", "<string>"))
     return not made and not inner and not any(path.is_relative_to(folder) for folder in NOT_OWN)
 
 
@@ -780,7 +917,8 @@ def in_short(error: BaseException) -> str:
         return "NotImplementedError: a line of the exercise is still in its place,"
     text = re.sub(r"\{\{.*?\}\}", "", str(error))
     account = r"in user code:.*\n    \w+: |Graph execution error:.*\n\n"  # of a compiled function
-    text = " ".join(re.split(account, text, flags=re.DOTALL)[-1].split())
+    text = re.split(account, text, flags=re.DOTALL)[-1].split("Traceback (most recent")[0]
+    text = " ".join(text.split())
     return f"{type(error).__name__}: {text}".removesuffix(": ")
 
 

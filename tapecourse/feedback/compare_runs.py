@@ -111,6 +111,31 @@ def shared_runs(a: pd.Series, b: pd.Series) -> tuple:
     return a[both], b[both]
 
 
+def in_table_order(runs: pd.DataFrame, drop: bool = True) -> tuple:
+    """Pair the runs of two settings as they stand in the table, whatever their seeds."""
+    runs = runs.dropna() if drop else runs
+    best, second = runs.pivot_table("loss", "setting").sort_values("loss").index[:2]
+    a, b = (np.array(runs["loss"][runs["setting"] == name]) for name in (best, second))
+    n = min(len(a), len(b))
+    d = pd.Series(b[:n] - a[:n]).dropna()
+    return best, second, d.mean(), d.sem()
+
+
+def by_shared_runs(runs: pd.DataFrame) -> tuple:
+    """Say of two settings which is the winner by the seeds that both have."""
+    table = runs.pivot(index="seed", columns="setting", values="loss")
+    both: Any = table[table.mean().sort_values(kind="stable").index[:2]].dropna()
+    best, second = both.mean().sort_values(kind="stable").index
+    d = paired(both[best], both[second])
+    return best, second, d.mean(), d.sem()
+
+
+turned = Runs(  # C has the lowest median, A the lowest mean; B is better where both have a result
+    [(0, "A", 0.5), (1, "A", 0.52), (2, "A", 0.1), (3, "A", 0.12)]
+    + [(0, "B", 0.4), (1, "B", 0.45), (2, "B", np.nan), (3, "B", np.nan)]
+    + [(0, "C", 0.2), (1, "C", 0.3), (2, "C", 0.2), (3, "C", 2.0)],
+    columns=COLUMNS,
+)
 by_hand = Runs(
     [(0, "B", 0.6), (1, "A", 0.4), (0, "A", 0.5), (1, "B", 0.46)],
     columns=COLUMNS,
@@ -125,6 +150,24 @@ exercise(
         "The winner is the setting of the best single run.",
         "Which setting would be the best with an average seed?",
         lead_by(lambda table: table.min().sort_values(kind="stable").index[:2]),
+    ),
+    mistake(
+        "median",
+        "The settings are put in order by their medians.",
+        "By what are they to be compared?",
+        lead_by(lambda table: table.median().sort_values(kind="stable").index[:2]),
+    ),
+    mistake(
+        "shared_winner",
+        "Winner and second change places where the shared seeds alone would have it so.",
+        "Over which runs is the mean that decides who wins? And may a lead be negative?",
+        by_shared_runs,
+    ),
+    mistake(
+        "failed_is_zero",
+        "A run that failed counts as a loss of 0.",
+        "What is known about the loss of a run that failed?",
+        lead_by(keep=lambda table: table.fillna(0.0)),
     ),
     mistake(
         "highest",
@@ -156,8 +199,28 @@ exercise(
         lead_by(spread=lambda d, a, b: d.std(ddof=0)),
     ),
     mistake(
+        "no_root",
+        "The standard deviation is divided by the number of differences, not by its root.",
+        "How much smaller does a standard error get with four times as many seeds?",
+        lead_by(spread=lambda d, a, b: d.std(ddof=1) / len(d)),
+        lead_by(spread=lambda d, a, b: d.std(ddof=0) / len(d)),
+    ),
+    mistake(
+        "sizes",
+        "The lead is the mean of the differences' sizes: their signs are lost.",
+        "What if the second is better with one of the seeds?",
+        lead_by(differences=lambda a, b: abs(paired(a, b))),
+        lead_by(lead=lambda d, a, b: abs(d).mean()),
+    ),
+    mistake(
+        "median_lead",
+        "The lead is the median of the differences.",
+        "Which of mean and median is asked for?",
+        lead_by(lead=lambda d, a, b: d.median()),
+    ),
+    mistake(
         "ddof",
-        "The spread of the differences is taken around a mean that was computed from them.",
+        "The standard deviation is divided by the number of differences, and not by one less.",
         "Of n differences, how many are still free once their mean is known?",
         lead_by(spread=lambda d, a, b: d.std(ddof=0) / np.sqrt(len(d))),
     ),
@@ -182,8 +245,10 @@ exercise(
     mistake(
         "in_rows",
         "Runs with different seeds are subtracted from each other.",
-        "What does a missing run do to the order of the others?",
+        "In which order do the runs stand, and what does a missing one do to it?",
         lead_by(differences=in_rows),
+        in_table_order,
+        lambda runs: in_table_order(runs, drop=False),
     ),
     mistake(
         "sign",
@@ -193,6 +258,7 @@ exercise(
     ),
     cases=lambda random: [
         (by_hand,),
+        (turned,),
         draw_runs(random, "AB", 4),
         draw_runs(random, "xyz", 5),
         draw_runs(random, "ABCD", 6, lost=3),
@@ -274,10 +340,39 @@ exercise(
     ),
     mistake(
         "one_more",
-        "This is the best of n + 1 runs, or of n - 1.",
+        "This is the best of n + 1 runs.",
         "With n = 1, what is the mean of the best?",
         lambda losses, n: expected_best(losses, n + 1),
+    ),
+    mistake(
+        "one_less",
+        "This is the best of n - 1 runs.",
+        "With n = 2, in how many of four cases is the worse of two runs the best?",
         lambda losses, n: expected_best(losses, n - 1) if n > 1 else np.mean(losses),
+    ),
+    mistake(
+        "capped",
+        "It is right as long as n isn't larger than the number of losses.",
+        "May several runs end with the same loss?",
+        lambda losses, n: expected_best(losses, min(n, len(losses))),
+    ),
+    mistake(
+        "each_once",
+        "Equal losses count once.",
+        "If two of three runs ended with the same loss, how likely is that loss?",
+        lambda losses, n: expected_best(np.unique(losses), n),
+    ),
+    mistake(
+        "at_least",
+        "A loss is weighted with the chance that no run is better, not that it is the best.",
+        "What do the chances of all losses have to add up to?",
+        lambda losses, n: np.sort(losses) @ (1 - np.arange(len(losses)) / len(losses)) ** n,
+    ),
+    mistake(
+        "lowest_n",
+        "This is the mean of the n lowest losses.",
+        "Which runs might have been drawn instead?",
+        lambda losses, n: np.sort(losses)[:n].mean(),
     ),
     mistake(
         "first_n",
@@ -292,7 +387,7 @@ exercise(
             (np.round(random.uniform(-1, 1, size), 2), n)
             for size, n in [(3, 2), (4, 3), (5, 2), (6, 12), (1, 3)]
         ],
-        (np.array([0.5, 0.2, 0.5, 0.2]), 3),
+        (np.array([0.5, 0.2, 0.5, 0.5]), 3),
         (random.uniform(0, 1, 40).astype("float32"), 20),
     ],
     question="What is the chance that all n draws are among the k worst runs?",
@@ -335,6 +430,18 @@ exercise(
     "What the winner does next time",
     3,
     mistake(
+        "axes",
+        "Seeds and settings are taken for each other.",
+        "Which axis of the array belongs to the seeds?",
+        lambda losses: claimed_and_honest(losses.T),
+    ),
+    mistake(
+        "swapped",
+        "The two losses have changed places.",
+        "Which is asked for first?",
+        lambda losses: claimed_and_honest(losses)[::-1],
+    ),
+    mistake(
         "same_seeds",
         "the winner is judged by the seeds that chose it.",
         "Which numbers had no part in the choice?",
@@ -359,6 +466,45 @@ exercise(
         report_by(in_turn),
     ),
     mistake(
+        "own_means",
+        "this is a mean over the seeds that choose, not the loss with the other one.",
+        "Which loss had no part in the choice?",
+        report_by(lambda x: np.mean([np.delete(x, i, 0).mean(0).min() for i in range(len(x))])),
+    ),
+    mistake(
+        "one_seed",
+        "only one seed is left out.",
+        "Which seeds are to be left out in turn?",
+        report_by(lambda x: x[0, x[1:].mean(axis=0).argmin()]),
+        report_by(lambda x: x[-1, x[:-1].mean(axis=0).argmin()]),
+    ),
+    mistake(
+        "added",
+        "the losses are added up, not averaged.",
+        "How large is the sum with twice as many seeds?",
+        report_by(lambda x: leave_one_out(x) * len(x)),
+    ),
+    mistake(
+        "worst",
+        "the other seeds choose the setting with the largest mean.",
+        "Which losses are better?",
+        report_by(lambda x: leave_one_out(x, lambda others: -others.mean(axis=0))),
+    ),
+    mistake(
+        "median",
+        "the other seeds choose by the median.",
+        "By what are the settings to be compared?",
+        report_by(lambda x: leave_one_out(x, lambda others: np.median(others, axis=0))),
+    ),
+    mistake(
+        "left_out_setting",
+        "a setting is left out, not a seed.",
+        "Which axis of the array belongs to the seeds?",
+        report_by(
+            lambda x: np.mean([np.delete(x, i, 1).mean(0).min() for i in range(x.shape[1])])
+        ),
+    ),
+    mistake(
         "best_run",
         "settings are chosen by their best run.",
         "What did section 2 of the chapter say about best runs?",
@@ -371,12 +517,30 @@ exercise(
         report_by(leave_one_out, np.min),
         report_by(leave_one_out, lambda x: x.min(axis=1).mean()),
     ),
+    mistake(
+        "claims_mean",
+        "this is the mean of all settings.",
+        "Of which setting is the loss claimed?",
+        report_by(leave_one_out, np.mean),
+    ),
+    mistake(
+        "claims_seed",
+        "this is the lowest of the seeds' means, not of the settings'.",
+        "Which axis of the array belongs to the seeds?",
+        report_by(leave_one_out, lambda x: x.mean(axis=1).min()),
+    ),
+    mistake(
+        "claims_number",
+        "this is the number of the winner, not its loss.",
+        "What does `argmin` return?",
+        report_by(leave_one_out, lambda x: x.mean(axis=0).argmin()),
+    ),
     cases=lambda random: [
         (np.array([[1.0, 2.0], [3.0, 1.0]]),),
         (np.array([[1.0, 2.0], [3.0, 1.0], [2.0, 2.0]]),),
         *[
             (np.round(random.normal(0, 1, shape) + random.normal(0, 1, shape[0])[:, None], 2),)
-            for shape in [(2, 3), (4, 2), (3, 5), (6, 4), (5, 1)]
+            for shape in [(2, 3), (4, 2), (3, 5), (6, 4), (5, 2)]
         ],
         (random.uniform(0, 1, (8, 6)).astype("float32"),),
     ],

@@ -1,5 +1,6 @@
 """The checks of the exercises of chapter 02."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -61,6 +62,39 @@ exercise(
         "y follows x, but not one to one: how fast does x² change?",
         lambda x: (x**2, x**2 + x + 2 * own_number("2.1") * x**2),
     ),
+    mistake(
+        "one_term",
+        "y follows x in one of its two terms only.",
+        "In which terms of x·y + y² does y stand?",
+        lambda x: (x**2, 3 * x**2),
+        lambda x: (x**2, partial_and_total(x)[1] - 2 * x**2),
+    ),
+    mistake(
+        "by_y",
+        "y² is differentiated, too, though y is held still.",
+        "What is the derivative of x·c + c² by x, if c is a plain number?",
+        lambda x: (x + 2 * own_number("2.1") * x**2, partial_and_total(x)[1]),
+        lambda x: (x**2 + 2 * own_number("2.1") * x**2, partial_and_total(x)[1]),
+        lambda x: (partial_and_total(x)[1] - 2 * x**2, partial_and_total(x)[1]),
+    ),
+    mistake(
+        "slope_of_y",
+        "this is dy/dx, how fast y moves.",
+        "How fast does z move, if y doesn't?",
+        lambda x: (2 * x, partial_and_total(x)[1]),
+    ),
+    mistake(
+        "subtracted",
+        "the two ways are subtracted from each other.",
+        "x moves z along two ways: what do they do together?",
+        lambda x: (x**2, 2 * x**2 - partial_and_total(x)[1]),
+    ),
+    mistake(
+        "value_of_z",
+        "this is z itself.",
+        "How much does z change, if x grows by a little?",
+        lambda x: (x**2, x**3 + own_number("2.1") * x**4),
+    ),
     cases=lambda random: [(1.0,), (2,)] + [(signed(random, 0.3, 2),) for _ in range(6)],
     question="Write z with x alone, and differentiate. For the partial one, put a number for y.",
     parts=("∂z/∂x", "dz/dx"),
@@ -114,6 +148,48 @@ exercise(
         "Which two nodes use it? What does each of them hand back?",
         but(x2=lambda x1, x2: own_number("2.2") * x1, x1=lambda x1, x2: own_number("2.2") * x2),
         but(x2=lambda x1, x2: -math.cos(x2), x1=lambda x1, x2: 1 / x1),
+    ),
+    mistake(
+        "own_factor",
+        "in the product x1·x2 it hands itself back, and the other factor belongs there.",
+        "If x1 grows by a little, by how many times as much does x1·x2 grow?",
+        but(
+            x1=lambda x1, x2: own_number("2.2") * x1 + 1 / x1,
+            x2=lambda x1, x2: own_number("2.2") * x2 - math.cos(x2),
+        ),
+    ),
+    mistake(
+        "slope",
+        "the derivative of the logarithm or of the sine is wrong.",
+        "What are the derivatives of ln and sin?",
+        but(
+            x1=lambda x1, x2: own_number("2.2") * x2 + math.log(x1),
+            x2=lambda x1, x2: own_number("2.2") * x1 - math.sin(x2),
+        ),
+        but(
+            x1=lambda x1, x2: own_number("2.2") * x2 + x1,
+            x2=lambda x1, x2: own_number("2.2") * x1 + math.sin(x2),
+        ),
+    ),
+    mistake(
+        "local",
+        "this is the derivative of the node by an operand, not how y reacts to the node.",
+        "If the node itself grows by a little, by how much does y grow?",
+        but(
+            v3=lambda x1, x2: math.cos(x2),
+            v2=lambda x1, x2: x2,
+            v1=lambda x1, x2: 1 / x1,
+        ),
+        but(v2=lambda x1, x2: x1, v4=lambda x1, x2: x2 + 1 / x1),
+    ),
+    mistake(
+        "multiplied",
+        "what comes back along two arrows is multiplied.",
+        "It moves y along two ways: what do they do together?",
+        but(
+            x1=lambda x1, x2: own_number("2.2") * x2 / x1,
+            x2=lambda x1, x2: -own_number("2.2") * x1 * math.cos(x2),
+        ),
     ),
     cases=lambda random: (
         [(2.0, 5.0)] + [(float(random.uniform(0.3, 3)), signed(random, 0.3, 3)) for _ in range(7)]
@@ -266,6 +342,33 @@ def along_arrows(nodes: list[Node], once: bool) -> dict:
     return found
 
 
+def by_recursion(nodes: list[Node], once: bool) -> dict:
+    """Go from the last node along one arrow to its end, then along the next."""
+    known, seen = {node.name: node for node in nodes}, set()
+    found: dict[str, Any] = {node.name: 0.0 for node in nodes} | {nodes[-1].name: 1.0}
+
+    def visit(node: Node) -> None:
+        if not (once and node.name in seen):
+            seen.add(node.name)
+            for parent, partial in zip(node.parents, node.partials):
+                found[parent] += found[node.name] * partial
+                visit(known[parent])
+
+    visit(nodes[-1])
+    return found
+
+
+def back(nodes: list[Node], share: Callable, stop: Callable = lambda node, bar: False) -> dict:
+    """Go back; `share` makes what is added of the adjoint and the partial, `stop` ends it."""
+    found: dict[str, Any] = {node.name: 0.0 for node in nodes} | {nodes[-1].name: 1.0}
+    for node in reversed(nodes):
+        if stop(node, found[node.name]):
+            break
+        for parent, partial in zip(node.parents, node.partials):
+            found[parent] += share(found[node.name], partial)
+    return found
+
+
 def reverse_sweep(nodes: list[Node]) -> dict:
     """Return the adjoint of each node."""
     found: dict[str, Any] = {node.name: 0.0 for node in nodes}
@@ -300,6 +403,8 @@ exercise(
         "When is an adjoint complete? In which order are the nodes listed?",
         lambda nodes: along_arrows(nodes, once=True),
         lambda nodes: along_arrows(nodes, once=False),
+        lambda nodes: by_recursion(nodes, once=False),
+        lambda nodes: by_recursion(nodes, once=True),
     ),
     mistake(
         "same_operand",
@@ -307,6 +412,35 @@ exercise(
         "In xˣ one node uses x twice. Which partial does each of the two places have?",
         lambda nodes: by_operand(nodes, first_place),
         lambda nodes: by_operand(nodes, last_place),
+    ),
+    mistake(
+        "one_operand",
+        "Of the operands of a node only the first, or only the last, gets its share.",
+        "How many pairs of a parent and a partial does a node hold?",
+        lambda nodes: by_operand(nodes, lambda n: (n.parents[:1], n.partials[:1])),
+        lambda nodes: by_operand(nodes, lambda n: (n.parents[-1:], n.partials[-1:])),
+    ),
+    mistake(
+        "added",
+        "The partial derivative is added to the adjoint, or stands alone: no product of the two.",
+        "If the result changes twice as fast with a node, what becomes of its operands' adjoints?",
+        lambda nodes: back(nodes, lambda bar, partial: bar + partial),
+        lambda nodes: back(nodes, lambda bar, partial: partial),
+    ),
+    mistake(
+        "stops",
+        "It stops too early: at an input, or at a node that the result doesn't depend on.",
+        "May nodes that matter stand before such a one?",
+        lambda nodes: back(nodes, lambda bar, partial: bar * partial, lambda node, bar: bar == 0),
+        lambda nodes: back(
+            nodes, lambda bar, partial: bar * partial, lambda node, bar: not node.parents
+        ),
+    ),
+    mistake(
+        "seed_everywhere",
+        "All nodes start with the adjoint 1, not only the last one.",
+        "How much does the result change with a node before any arrow is walked?",
+        lambda nodes: sweep(nodes, lambda a, b: a + b, lambda nodes: {n.name: 1.0 for n in nodes}),
     ),
     mistake(
         "unused",
@@ -321,6 +455,7 @@ exercise(
         "The walk doesn't start with the adjoint 1 of the last node.",
         "How much does a thing change with itself? And is the last node always called y?",
         lambda nodes: sweep(nodes, lambda a, b: a + b, lambda nodes: {"y": 1.0}),
+        lambda nodes: sweep(nodes, lambda a, b: a + b, lambda nodes: {nodes[0].name: 1.0}),
         lambda nodes: dict.fromkeys([node.name for node in nodes], 0.0),
         lambda nodes: {k: v * (nodes[-1].value or 0) for k, v in reverse_sweep(nodes).items()},
         lambda nodes: {k: v for k, v in reverse_sweep(nodes).items() if k != nodes[-1].name},
@@ -393,6 +528,31 @@ exercise(
         lambda nodes, source: forth(nodes, source, lambda a, b: a),
     ),
     mistake(
+        "same_operand",
+        "A node that has the same operand twice gets one of the two shares only.",
+        "In x·x one node uses x twice. Which partial does each of the two places have?",
+        lambda nodes, source: tangents(
+            [Node(n.name, "op", *split(*last_place(n))) for n in nodes], source
+        ),
+    ),
+    mistake(
+        "no_chain",
+        "Only nodes that use the source itself are right: further on nothing arrives.",
+        "Which of two nodes is visited first? And by what is a partial derivative multiplied?",
+        lambda nodes, source: forth_in(nodes[::-1], source),
+        lambda nodes, source: {
+            n.name: sum(d for p, d in zip(n.parents, n.partials) if p == source)
+            + float(n.name == source)
+            for n in nodes
+        },
+    ),
+    mistake(
+        "added",
+        "The partial derivative and the operand's own derivative are added, not multiplied.",
+        "If an operand moves twice as fast, how fast does the node move?",
+        lambda nodes, source: forth_in(nodes, source, lambda dot, partial: dot + partial),
+    ),
+    mistake(
         "product",
         "The shares of a node's operands are multiplied with each other.",
         "If both operands move, are their influences multiplied, or added?",
@@ -428,6 +588,17 @@ exercise(
 def forth(nodes: list[Node], source: str, join: Callable) -> dict:
     """Go through the nodes from the source."""
     return sweep_forth(nodes, lambda node: float(node.name == source), join)
+
+
+def forth_in(
+    order: list[Node], source: str, share: Callable = lambda dot, partial: dot * partial
+) -> dict:
+    """Go through the nodes in an order."""
+    found = {node.name: float(node.name == source) for node in order}
+    for node in order:
+        for parent, partial in zip(node.parents, node.partials):
+            found[node.name] += share(found[parent], partial)
+    return found
 
 
 # --- 2.5
@@ -483,11 +654,54 @@ exercise(
     ),
     mistake(
         "greedy",
-        "The best order is taken to make always the product that looks best now.",
+        "It always makes the product that looks best at the moment: together they may cost more.",
         "Which product is made last, and what do its two factors cost by themselves?",
         with_best(lambda sizes: greedy(sizes, lambda p, q, r: p * q * r)),
         with_best(lambda sizes: greedy(sizes, lambda p, q, r: p * r)),
         with_best(lambda sizes: greedy(sizes, lambda p, q, r: -q)),
+    ),
+    mistake(
+        "one_split",
+        "Only orders are tried that grow from one place, or meet at one.",
+        "May a part of the chain be split as the whole is?",
+        with_best(lambda sizes: split_once(sizes, lambda left, right: (left[0], right[1]))),
+        with_best(lambda sizes: split_once(sizes, lambda left, right: (min(left), min(right)))),
+        with_best(
+            lambda sizes: min(
+                min(multiplications(sizes)[:2]),
+                split_once(sizes, lambda left, right: (left[0], right[1])),
+            )
+        ),
+    ),
+    mistake(
+        "no_product",
+        "For one Jacobian alone something is multiplied.",
+        "How many products does a single Jacobian need?",
+        lambda sizes: multiplications(sizes) if len(sizes) > 2 else (sizes[0] * sizes[1],) * 3,
+    ),
+    mistake(
+        "neighbours",
+        "Each product is counted as if it were one of two neighbouring Jacobians.",
+        "After the first product, how many columns has the result, or how many rows?",
+        lambda sizes: (*(neighbouring(sizes),) * 2, multiplications(sizes)[2]),
+        lambda sizes: (neighbouring(sizes),) * 3,
+    ),
+    mistake(
+        "end_forgotten",
+        "The entries of the Jacobians are counted: the size of the end is no factor.",
+        "A Jacobian is multiplied by a matrix: how many columns, or rows, has that one?",
+        lambda sizes: (*from_ends(sizes, lambda e, p, q: p * q), multiplications(sizes)[2]),
+        lambda sizes: (
+            from_ends(sizes, lambda e, p, q: p * q)[0],
+            *multiplications(sizes)[1:],
+        ),
+        lambda sizes: (sum(p * q for p, q in zip(sizes, sizes[1:])),) * 3,
+    ),
+    mistake(
+        "dearest",
+        "The dearer of forward and reverse is taken for the best.",
+        "Does best mean the most multiplications, or the fewest?",
+        with_best(lambda sizes: max(multiplications(sizes)[:2])),
     ),
     mistake(
         "counts_first",
@@ -517,6 +731,23 @@ exercise(
     parts=("forward", "reverse", "best"),
     tolerance=1e-9,
 )(multiplications)
+
+
+def neighbouring(sizes: list[int]) -> int:
+    """Count the products of neighbouring Jacobians."""
+    return sum(p * q * r for p, q, r in zip(sizes, sizes[1:], sizes[2:]))
+
+
+def split_once(sizes: list[int], parts: Callable) -> int:
+    """Count for the best place to split; `parts` takes (forward, reverse) of both sides."""
+    return min(
+        (
+            sum(parts(multiplications(sizes[: m + 1])[:2], multiplications(sizes[m:])[:2]))
+            + sizes[0] * sizes[m] * sizes[-1]
+            for m in range(1, len(sizes) - 1)
+        ),
+        default=0,
+    )
 
 
 def cheapest(sizes: tuple[int, ...]) -> int:
@@ -584,6 +815,45 @@ exercise(
         "What must stand on each arrow, so that the adjoint counts?",
         lambda nodes, source: reverse_sweep(nodes)[source],
     ),
+    mistake(
+        "one_for_many",
+        "It is 1 wherever there is a path: it tells whether there is one, not how many.",
+        "What must be added, where two arrows meet?",
+        lambda nodes, source: int(paths(nodes, source) > 0),
+    ),
+    mistake(
+        "nodes",
+        "It counts nodes that are reached, not paths.",
+        "In x, v = x·x, y = v + x: which three paths lead from x to y?",
+        lambda nodes, source: len(reached(nodes, source)) - 1,
+        lambda nodes, source: len(reached(nodes, source)),
+    ),
+    mistake(
+        "arrows",
+        "It counts the arrows along the paths, not the paths.",
+        "What does each path count, however long it is?",
+        lambda nodes, source: arrows(nodes, source, sum),
+        lambda nodes, source: arrows(nodes, source, lambda ways: max(ways, default=0)),
+    ),
+    mistake(
+        "inputs_alone",
+        "It is right for inputs, and not for other nodes.",
+        "May a path start in the middle of the program?",
+        lambda nodes, source: paths(nodes, source) if not by_name(nodes)[source].parents else 0,
+    ),
+    mistake(
+        "all_inputs",
+        "Paths that start at other inputs are counted too.",
+        "Which node alone starts with the number 1?",
+        lambda nodes, source: sum(paths(nodes, n.name) for n in nodes if not n.parents),
+    ),
+    mistake(
+        "multiplied",
+        "The numbers of paths that meet in a node are multiplied.",
+        "If 2 paths lead to one operand and 3 to the other, how many lead to the node?",
+        lambda nodes, source: products(nodes, source, 1),
+        lambda nodes, source: products(nodes, source, 0),
+    ),
     cases=lambda random: [
         (Program(nodes), node.name) for nodes in programs(random) for node in nodes
     ],
@@ -593,46 +863,113 @@ exercise(
 )(paths)
 
 
+def by_name(nodes: list[Node]) -> dict[str, Node]:
+    """Return the nodes by their names."""
+    return {node.name: node for node in nodes}
+
+
+def reached(nodes: list[Node], source: str) -> set[str]:
+    """Return the names of all nodes that depend on one, and its own."""
+    found = {source}
+    for node in nodes:
+        found |= {node.name} if found & set(node.parents) else set()
+    return found
+
+
+def arrows(nodes: list[Node], source: str, join: Callable) -> int:
+    """Count the arrows of all ways on from a node, as a sum or as the longest way."""
+    ways = [1 + arrows(nodes, n.name, join) for n in nodes for p in n.parents if p == source]
+    return join(ways)
+
+
+def products(nodes: list[Node], source: str, start: int) -> int:
+    """Go through the nodes, and multiply; other inputs start with a number."""
+    found: dict[str, int] = {}
+    for n in nodes:
+        first = 1 if n.name == source or n.parents else start
+        found[n.name] = math.prod([found[p] for p in n.parents if n.name != source], start=first)
+    return found[nodes[-1].name]
+
+
 # --- 2.7
 
 
 def first_fault(nodes: list[Node], adjoints: dict) -> str | None:
     """Return the first node of the walk whose adjoint doesn't follow from those of its users."""
-    for node in reversed(nodes):
+    return fault_by(nodes, adjoints)
+
+
+def fault_by(
+    nodes: list[Node],
+    adjoints: dict,
+    differ: Callable = lambda found, right: not abs(found - right) <= 1e-9,
+    order: Callable = lambda nodes: nodes[::-1],
+    uses: Callable = sum,
+) -> str | None:
+    """Look for a fault in an order; `differ` compares, `uses` joins what users hand back."""
+    for node in order(nodes):
         shares = [
             adjoints[user.name] * partial
             for user in nodes
             for parent, partial in zip(user.parents, user.partials)
             if parent == node.name
         ]
-        right = sum(shares) + (node.name == nodes[-1].name)
-        if not abs(adjoints[node.name] - right) <= 1e-9:
+        right = (uses(shares) if shares else 0.0) + (node.name == nodes[-1].name)
+        if differ(adjoints[node.name], right):
             return node.name
     return None
 
 
-def by_own_sweep(nodes: list[Node], adjoints: dict) -> str | None:
-    """Return the first node of the walk whose adjoint differs from a right sweep's."""
+def by_own_sweep(nodes: list[Node], adjoints: dict) -> list[str]:
+    """Return the nodes, from the end, whose adjoint differs from a right sweep's."""
     right = reverse_sweep(nodes)
-    wrong = [n.name for n in reversed(nodes) if not abs(adjoints[n.name] - right[n.name]) <= 1e-9]
-    return wrong[0] if wrong else None
+    return [n.name for n in reversed(nodes) if not abs(adjoints[n.name] - right[n.name]) <= 1e-9]
+
+
+def by_both(differ: Callable) -> list[Callable]:
+    """Make tests with a comparison of their own: with the users' adjoints, or a right sweep's."""
+
+    def by_sweep(nodes: list[Node], adjoints: dict) -> str | None:
+        right = reverse_sweep(nodes)
+        off = (n.name for n in nodes[::-1] if differ(adjoints[n.name], right[n.name]))
+        return next(off, None)
+
+    return [lambda nodes, adjoints: fault_by(nodes, adjoints, differ), by_sweep]
 
 
 def spoilt(random: Random) -> list[tuple]:
-    """Make programs with adjoints in which one value is wrong, and is handed on; or none is."""
+    """Make programs with adjoints in which one value is wrong, and is handed on; or none is.
+
+    Wrong is a value, a sign, or a little; what isn't wrong is so up to its last digits.
+    """
     found = []
+    kinds = itertools.cycle(WRONG_BY)
     for nodes in programs(random):
-        for place in random.permutation(len(nodes))[:2]:
+        for place, kind in zip(random.permutation(len(nodes))[:2], kinds):
             adjoints: dict[str, Any] = {node.name: 0.0 for node in nodes} | {nodes[-1].name: 1.0}
             for i in range(len(nodes) - 1, -1, -1):
                 node = nodes[i]
                 if i == place:
-                    adjoints[node.name] = -adjoints[node.name] + 0.5
+                    adjoints[node.name] = kind(adjoints[node.name])
                 for parent, partial in zip(node.parents, node.partials):
                     adjoints[parent] += adjoints[node.name] * partial
             found.append((Program(nodes), adjoints))
-        found.append((Program(nodes), reverse_sweep(nodes)))
+        right = reverse_sweep(nodes)
+        last = right.pop(nodes[-1].name)
+        found.append(
+            (
+                Program(nodes),
+                {k: v * (1 + 4e-16) for k, v in right.items()} | {nodes[-1].name: last},
+            )
+        )
     return found
+
+
+WRONG_BY: list[Callable[[float], float]] = [
+    lambda right: 0.5 - right,
+    lambda right: -right or 0.5,
+    lambda right: right * 1.002 or 0.002,
+]
 
 
 def name_or_none(answer: Callable, nodes: list[Node], adjoints: dict) -> dict:
@@ -640,7 +977,7 @@ def name_or_none(answer: Callable, nodes: list[Node], adjoints: dict) -> dict:
     name = answer(nodes, adjoints)
     if name is not None and not isinstance(name, str):
         raise NotRight("no_name", f"It must return a name or None, not {type(name).__name__}.")
-    return {"the first fault": "none" if name is None else name}
+    return {"the first fault": "none" if name is None else name or "an empty text"}
 
 
 exercise(
@@ -651,13 +988,77 @@ exercise(
         "last_one",
         "It names the fault that comes last in the walk.",
         "In which direction does the sweep walk, and so which fault came first?",
-        lambda nodes, adjoints: (
-            by_own_sweep(nodes, adjoints)
-            and next(
-                n.name
-                for n in nodes
-                if abs(adjoints[n.name] - reverse_sweep(nodes)[n.name]) > 1e-9
+        lambda nodes, adjoints: next(iter(by_own_sweep(nodes, adjoints)[::-1]), None),
+    ),
+    mistake(
+        "signs",
+        "A wrong sign is overlooked.",
+        "Do you compare the numbers, or only their sizes?",
+        *by_both(lambda a, b: abs(abs(a) - abs(b)) > 1e-9),
+    ),
+    mistake(
+        "one_side",
+        "Adjoints that are too large pass unseen, or those that are too small.",
+        "What of a difference that is negative?",
+        *by_both(lambda a, b: a - b > 1e-9),
+        *by_both(lambda a, b: b - a > 1e-9),
+    ),
+    mistake(
+        "tolerance",
+        "A fault of 0.2 % passes unseen.",
+        "How large can round-off be, and how large is what you let pass?",
+        *[
+            answer
+            for size in (0.01, 0.05, 0.1, 0.5, 1.0)
+            for answer in (
+                *by_both(lambda a, b, size=size: abs(a - b) > size),
+                *by_both(lambda a, b, size=size: abs(a - b) > size * max(0.01, abs(b))),
             )
+        ],
+        *by_both(lambda a, b: round(a, 2) != round(b, 2)),
+        *by_both(lambda a, b: round(a, 1) != round(b, 1)),
+        *by_both(lambda a, b: round(a) != round(b)),
+    ),
+    mistake(
+        "round_off",
+        "It finds faults where only the last digit differs.",
+        "Does `==` let round-off pass?",
+        *by_both(lambda a, b: a != b),
+    ),
+    mistake(
+        "no_inputs",
+        "Inputs are never suspected, or they alone are.",
+        "Which nodes have an adjoint?",
+        lambda nodes, adjoints: fault_by(
+            nodes, adjoints, order=lambda nodes: [n for n in nodes[::-1] if n.parents]
+        ),
+        lambda nodes, adjoints: next(
+            (n for n in by_own_sweep(nodes, adjoints) if not by_name(nodes)[n].parents), None
+        ),
+    ),
+    mistake(
+        "largest",
+        "It names the node whose adjoint is off most, not the first that is off.",
+        "What becomes of a fault on its way through large partial derivatives?",
+        lambda nodes, adjoints: max(
+            by_own_sweep(nodes, adjoints)[::-1],
+            key=lambda n: abs(adjoints[n] - reverse_sweep(nodes)[n]),
+            default=None,
+        ),
+    ),
+    mistake(
+        "overwrites",
+        "A node that several others use is judged by one of them only.",
+        "What is the adjoint of a node that is used twice?",
+        lambda nodes, adjoints: fault_by(nodes, adjoints, uses=lambda shares: shares[-1]),
+        lambda nodes, adjoints: fault_by(nodes, adjoints, uses=lambda shares: shares[0]),
+        lambda nodes, adjoints: next(
+            (
+                n.name
+                for n in nodes[::-1]
+                if abs(adjoints[n.name] - sweep(nodes, lambda a, b: b)[n.name]) > 1e-9
+            ),
+            None,
         ),
     ),
     mistake(

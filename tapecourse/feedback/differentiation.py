@@ -7,6 +7,7 @@ import numpy as np
 import sympy
 
 from tapecourse.differentiation import Dual
+from tapecourse.feedback.checking import shorten
 from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
 from tapecourse.feedback.predictions import predict
 from tapecourse.support.variants import own_number
@@ -70,6 +71,30 @@ exercise(
         with_parts(lambda x, y, slope, f: slope + f, lambda x, y, slope, f: f),
         with_parts(by_y=lambda x, y, slope, f: f),
     ),
+    mistake(
+        "factor_in_front",
+        "the x in front of the exponential is lost in one of the two terms.",
+        "In u·v' the factor u stays as it is: what is u here?",
+        with_parts(lambda x, y, slope, f: slope + y * np.exp(x * y)),
+        with_parts(lambda x, y, slope, f: y * np.exp(x * y)),
+    ),
+    mistake(
+        "sign",
+        "the sign between the two terms, or in the exponent, is wrong.",
+        "Is a minus in f, or in one of the rules that you used?",
+        with_parts(lambda x, y, slope, f: slope - y * f),
+        with_parts(
+            lambda x, y, slope, f: (slope + y * f) * np.exp(-2 * x * y),
+            lambda x, y, slope, f: x * f * np.exp(-2 * x * y),
+        ),
+    ),
+    mistake(
+        "not_held",
+        "x is differentiated, too, where it should be held still.",
+        "By y, x is a number like any other: what stays of it?",
+        with_parts(by_y=lambda x, y, slope, f: f + x * slope),
+        with_parts(by_y=lambda x, y, slope, f: slope + x * f),
+    ),
     cases=lambda random: (
         [(1.0, 0.0), (2, -1)]
         + [(signed(random, 0.2, 1.5), signed(random, 0.2, 1.5)) for _ in range(8)]
@@ -117,6 +142,44 @@ exercise(
         *but("forward difference", lambda n, m: n),
     ),
     mistake(
+        "one_side",
+        "each input moves to one side only, and one value is shared by all.",
+        "Write down the forward difference for two inputs: at which points is f evaluated?",
+        *but("forward difference", lambda n, m: 2 * n, lambda n, m: 2 * n + 1),
+    ),
+    mistake(
+        "outputs_at_once",
+        "the outputs are counted, and one run of f gives all of them.",
+        "How many outputs does one run forwards give, and how many inputs does it move?",
+        *but("forward difference", lambda n, m: (n + 1) * m, lambda n, m: n * m),
+        *but("central difference", lambda n, m: 2 * n * m),
+        *but("dual numbers", lambda n, m: n * m, lambda n, m: max(n, m)),
+    ),
+    mistake(
+        "primal_comes_along",
+        "no run apart is needed for the value at the point.",
+        "What does a dual number carry beside its tangent?",
+        *but("dual numbers", lambda n, m: n + 1),
+    ),
+    mistake(
+        "one_direction",
+        "the count doesn't depend on the number of inputs.",
+        "How many inputs move in one pass with dual numbers?",
+        *but("dual numbers", lambda n, m: 1, lambda n, m: 2),
+    ),
+    mistake(
+        "forward_once",
+        "the run forwards is counted once for each output.",
+        "What does the tape still hold after the first pass back?",
+        *but("tape", lambda n, m: 2 * m),
+    ),
+    mistake(
+        "inputs_for_free",
+        "the count grows with the number of inputs as well.",
+        "One pass back serves how many inputs, and how many outputs?",
+        *but("tape", lambda n, m: n + m, lambda n, m: n * m, lambda n, m: n + m + 1),
+    ),
+    mistake(
         "both_sides",
         "each input moves to both sides, and the point itself isn't used.",
         "Write down the central difference for two inputs: at which points is f evaluated?",
@@ -125,9 +188,11 @@ exercise(
     mistake(
         "modes_swapped",
         "the count grows with the wrong number.",
-        "Forward mode follows one input through the program, reverse mode one output. Which?",
+        "Differences and dual numbers move one input, reverse mode follows one output. Which?",
         *but("dual numbers", lambda n, m: m, lambda n, m: m + 1),
         *but("tape", lambda n, m: n, lambda n, m: n + 1),
+        *but("forward difference", lambda n, m: m + 1, lambda n, m: m),
+        *but("central difference", lambda n, m: 2 * m),
     ),
     mistake(
         "forward_pass",
@@ -210,7 +275,7 @@ exercise(
     ),
     mistake(
         "parentheses",
-        "Only a part of the formula is divided by h².",
+        "Not all of the formula is divided by h².",
         "In which order does Python compute your line? Look at the parentheses.",
         lambda f, x, h: f(x + h) - 2 * f(x) + f(x - h) / h**2,
         lambda f, x, h: f(x - h) - 2 * f(x) + f(x + h) / h**2,
@@ -227,10 +292,12 @@ exercise(
     mistake(
         "middle",
         "For a constant f it isn't 0.",
-        "How often, and with which sign, does f(x) occur?",
+        "How often, and with which sign, does each of the three values occur?",
         three_point(1, -1, 1),
         three_point(1, 2, 1),
         three_point(1, 0, 1),
+        three_point(-1, -2, 1),
+        three_point(1, -2, -1),
     ),
     mistake(
         "sign",
@@ -244,6 +311,19 @@ exercise(
         "Which three points lie evenly around x?",
         lambda f, x, h: (f(x + 2 * h) - 2 * f(x + h) + f(x)) / h**2,
         lambda f, x, h: (f(x - 2 * h) - 2 * f(x - h) + f(x)) / h**2,
+    ),
+    mistake(
+        "twice_as_far",
+        "It takes f at x ± 2h, and divides by h².",
+        "How far apart are your points?",
+        lambda f, x, h: 4 * three_point(1, -2, 1)(f, x, 2 * h),
+    ),
+    mistake(
+        "of_the_slope",
+        "It is a product of slopes, not a difference.",
+        "Which two slopes are compared?",
+        lambda f, x, h: three_point(-1, 0, 1, 1, 2)(f, x, h) ** 2,
+        lambda f, x, h: three_point(0, -1, 1, 1)(f, x, h) * three_point(-1, 1, 0, 1)(f, x, h),
     ),
     mistake(
         "fixed_step",
@@ -312,32 +392,38 @@ exercise(
         "In float32, ε is 5·10⁸ times as large, and your step is nearly the same.",
         "How does the best step depend on ε?",
         seen=lambda found, right: (
-            "in float32" in found[0]
-            and bool(abs(found[0]["in float64"] - found[0]["in float32"]) < np.log10(2))
+            "log₁₀ of the step for float32" in found[0]
+            and bool(
+                abs(
+                    found[0]["log₁₀ of the step for float64"]
+                    - found[0]["log₁₀ of the step for float32"]
+                )
+                < np.log10(2)
+            )
         ),
     ),
     mistake(
         "float64_right",
         "The step for float64 is right, that for float32 is off by more than a factor of 5.",
         "Put the other ε into the same formula.",
-        seen=lambda found, right: one_right(found, right, "in float64"),
+        seen=lambda found, right: one_right(found, right, "log₁₀ of the step for float64"),
     ),
     mistake(
         "float32_right",
         "The step for float32 is right, that for float64 is off by more than a factor of 5.",
         "Put the other ε into the same formula.",
-        seen=lambda found, right: one_right(found, right, "in float32"),
+        seen=lambda found, right: one_right(found, right, "log₁₀ of the step for float32"),
     ),
     mistake(
         "neither",
         "Both steps are off by more than a factor of 5.",
         "At the best step, the truncation error and the round-off are equal. How large is each?",
-        seen=lambda found, right: "in float32" in found[0],
+        seen=lambda found, right: "log₁₀ of the step for float32" in found[0],
     ),
     cases=lambda random: [()],
     within=lambda: float(np.log10(5)),
     probe=logarithms,
-    parts=("in float64", "in float32"),
+    parts=("log₁₀ of the step for float64", "log₁₀ of the step for float32"),
     secret=True,
 )(best_steps)
 
@@ -352,7 +438,11 @@ def one_right(found: list, right: list, name: str) -> bool:
 
 def parts_of_dual(answer: Callable, primal: float, tangent: float) -> dict:
     """Give a dual number to an answer, and take the result apart."""
-    result = answer(Dual(primal, tangent))
+    given = Dual(primal, tangent)
+    result = answer(given)
+    if (given.primal, given.tangent) != (primal, tangent):
+        fact = "It changes the dual number that it is given, which others may need."
+        raise NotRight("changes_argument", fact, "Which line assigns to a part of x?")
     if not isinstance(result, Dual):
         kind = type(result).__name__
         key = "no_return" if result is None else "no_dual"
@@ -398,6 +488,29 @@ exercise(
         with_tangent(lambda a, b, t: b * (1 - a**2)),
         with_tangent(lambda a, b, t: np.tanh(b)),
         with_tangent(lambda a, b, t: b * (1 - np.tanh(b) ** 2)),
+        with_tangent(lambda a, b, t: 1 - np.tanh(b) ** 2),
+    ),
+    mistake(
+        "parts_swapped",
+        "Primal and tangent have changed places.",
+        "Which part of a `Dual` comes first?",
+        lambda x: Dual(tanh(x).tangent, tanh(x).primal),
+    ),
+    mistake(
+        "added",
+        "The slope and the tangent of the input are added, not multiplied.",
+        "If the input changes twice as fast, how fast does the result change?",
+        with_tangent(lambda a, b, t: 1 - t**2 + b),
+    ),
+    mistake(
+        "other_function",
+        "The primal is that of another function: of tan, sinh or the sigmoid.",
+        "What is tanh, written with exponentials?",
+        lambda x: Dual(np.tan(x.primal), x.tangent * (1 + np.tan(x.primal) ** 2)),
+        lambda x: Dual(np.tan(x.primal), x.tangent * (1 - np.tan(x.primal) ** 2)),
+        lambda x: Dual(np.sinh(x.primal), x.tangent * np.cosh(x.primal)),
+        lambda x: (np.exp(x) - np.exp(-x)) / 2,
+        lambda x: 1 / (1 + np.exp(-x)),
     ),
     mistake(
         "rule",
@@ -408,6 +521,8 @@ exercise(
         with_tangent(lambda a, b, t: b * (1 + t**2)),
         with_tangent(lambda a, b, t: b * t**2),
         with_tangent(lambda a, b, t: -b * (1 - t**2)),
+        with_tangent(lambda a, b, t: b * np.cosh(a) ** 2),
+        with_tangent(lambda a, b, t: b / np.sinh(a) ** 2),
     ),
     cases=lambda random: (
         [(0.0, 3.0), (0.7, 0.0)]
@@ -483,6 +598,18 @@ exercise(
         lambda f, x: 0.0,
     ),
     mistake(
+        "both",
+        "It is f' + f'': the tangent of the tangent, and something more.",
+        "How fast does the speed of x itself change? Which part of your number says so?",
+        lambda f, x: f(Dual(x, 1.0)).tangent + second_derivative(f, x),
+    ),
+    mistake(
+        "squared",
+        "It is the square of f', not the derivative of f'.",
+        "What must be differentiated a second time?",
+        lambda f, x: f(Dual(x, 1.0)).tangent ** 2,
+    ),
+    mistake(
         "twice",
         "It is twice f''.",
         "How fast does x move in each of the two directions?",
@@ -522,7 +649,9 @@ WRONG_RULES = {
     "Numerator and denominator are differentiated each by itself.": lambda x: quotient(
         x, only_top=True
     ),
+    "It is 0 for every x. Is the derivative of exp(-x) taken to be exp(-x)?": lambda x: 0 * x,
 }
+COMPUTE = "simplify", "factor", "expand", "cancel", "together", "apart", "radsimp"
 POINTS = np.array([0.3, -0.8, 1.7])
 
 
@@ -536,32 +665,65 @@ def read_lines(answer: Callable) -> dict:
     """Judge a derivation line by line, and say which is the first that is wrong."""
     lines = answer()
     if lines is None or isinstance(lines, str) or not all(isinstance(x, str) for x in lines):
-        raise NotRight("no_lines", "The answer must be a list of texts, one for each line.")
+        fact = "The answer must be a list of texts, one for each line."
+        raise NotRight("no_lines", fact, "Does each line stand in quotes, and a comma after it?")
     previous = "f'(x) itself"
     for number, line in enumerate(lines, 1):
+        if any(name in line for name in COMPUTE):
+            fact = f"In line {number}, `{line}`, SymPy would do the work: write its result."
+            raise NotRight("computed", fact, "Which rule does the step use?")
         try:
             expression = formula(line)
             values = [complex(expression.subs("x", point)) for point in POINTS]
         except Exception as error:
-            kind = f"{type(error).__name__}: {error}".splitlines()[0]
-            fact = f"Line {number}, `{line}`, is no formula in x alone that SymPy can read."
-            raise NotRight(
-                "unreadable", f"{fact}\n{kind}", "Is it written as in Python?"
-            ) from None
+            fact = (
+                f"Line {number}, `{shorten(line)}`, is no formula in x alone that SymPy can read."
+            )
+            raise NotRight("unreadable", fact, what_is_odd(line, error)) from None
         if not np.allclose(values, quotient(POINTS)):
             rules = [
                 fact for fact, rule in WRONG_RULES.items() if np.allclose(values, rule(POINTS))
             ]
-            fact = f"Line {number}, `{line}`, is not equal to {previous}."
+            fact = f"Line {number}, `{shorten(line)}`, is not equal to {previous}."
             right = quotient(POINTS)[0]
             at = f"At x = {POINTS[0]} it is {values[0].real:.4g}; right is {right:.4g}."
             raise NotRight("wrong_line", f"{fact}\n{at}", *rules[:1])
         previous = f"line {number}"
-    if len(lines) < 3:
-        raise NotRight("too_short", f"{len(lines)} lines are right, and at least 3 are asked for.")
+    different = len({line.replace(" ", "") for line in lines})
+    if different < 3:
+        fact = f"At least 3 different lines are asked for, and there {are(different)}."
+        raise NotRight("too_short", fact, "What stands between the rule and the result?")
     if formula(lines[-1]).count_ops() > 9:
-        raise NotRight("not_simple", "All lines are right; the last can be made shorter.")
+        fact = "All lines are right; the last can be made shorter."
+        raise NotRight("not_simple", fact, "What do the squares give, and what cancels?")
     return {"the derivation": True}
+
+
+def are(number: int) -> str:
+    """Say how many there are."""
+    return "is 1" if number == 1 else f"are {number}"
+
+
+def what_is_odd(line: str, error: Exception) -> str:
+    """Say why a line can't be read: what Python says of it, or SymPy."""
+    try:
+        compile(line.replace("^", "**"), "", "eval")
+    except SyntaxError as syntax:
+        return f"Python says of it: {syntax.msg}."
+    odd = sorted(
+        {str(each) for each in getattr(formula_or_none(line), "free_symbols", ())} - {"x"}
+    )
+    if odd:
+        return f"It contains {', '.join(odd)}: put a formula in x for it."
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def formula_or_none(line: str) -> Any:
+    """Read a formula, if SymPy can."""
+    try:
+        return formula(line)
+    except Exception:
+        return None
 
 
 def derivation() -> list:

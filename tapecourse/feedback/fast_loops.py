@@ -97,6 +97,8 @@ def run_training(
     losses = answer(weight, loss_of, batches, [kind(rate) for rate in rates])
     if losses is None:
         raise NotRight("no_return", "It returns None.", "Does the function end in `return`?")
+    if isinstance(losses, int | float) or getattr(losses, "shape", None) == ():
+        raise NotRight("no_list", "It must return a list of losses, and returns one value.")
     values = np.asarray([number(loss) for loss in losses], "float64")
     return {
         "the list of losses": values,
@@ -179,7 +181,7 @@ exercise(
     mistake(
         "made_anew",
         "Python runs `loss_of` in each step.",
-        "How many compiled functions are made in a run?",
+        "How many compiled functions are made in a run, and is a call of one a single step?",
         seen=runs_as(lambda sizes, rates: len(sizes)),
     ),
     mistake(
@@ -214,12 +216,27 @@ exercise(
     ),
     mistake(
         "eager",
-        "The numbers are right, but no graph computes them: every step is eager.",
-        "Where is tf.function?",
+        "The numbers are right, but in each step `loss_of` runs eagerly, outside a graph.",
+        "Is each call of `loss_of` inside a compiled function?",
         seen=lambda found, right: (
             not any(each["whether the loss is computed in a graph"] for each in found)
             and weights_as(found, lambda rate, rates: rate)
         ),
+    ),
+    mistake(
+        "not_trained",
+        "The weight that was given is at the end as it was at the start.",
+        "Which variable does a step change, and by what?",
+        seen=lambda found, right: all(
+            np.allclose(each["the weight at the end"], start)
+            for each, (*_, start) in zip(found, TRAININGS)
+        ),
+    ),
+    mistake(
+        "uphill",
+        "The weight moves uphill.",
+        "Which sign has the step?",
+        seen=lambda found, right: weights_as(found, lambda rate, rates: -rate),
     ),
     cases=lambda random: TRAININGS,
     question="What is made once, what comes as an argument, and of which type is each argument?",
@@ -323,6 +340,27 @@ exercise(
         batch_at_ridge(whole=math.floor),
     ),
     mistake(
+        "rounded",
+        "It is rounded to the nearest whole number: where that is below, the batch is too small.",
+        "If 42.3 examples are needed, are 42 enough?",
+        batch_at_ridge(whole=round),
+    ),
+    mistake(
+        "next_one",
+        "Where a batch has exactly as many operations for a byte as asked, it takes the next one.",
+        "Must there be more than `ridge` of them, or at least as many?",
+        batch_at_ridge(whole=lambda batch: math.floor(batch) + 1),
+    ),
+    mistake(
+        "gives_up",
+        "It gives inf where there is a batch: close to the ridge it is large.",
+        "How far must one search? Can the batch be computed?",
+        seen=lambda found, right: (
+            all(a["the answer"] in (b["the answer"], math.inf) for a, b in zip(found, right))
+            and not all(np.isinf(each["the answer"]) for each in found)
+        ),
+    ),
+    mistake(
         "not_whole",
         "It isn't a whole number.",
         "If 42.7 examples are needed, how large is the smallest batch?",
@@ -343,6 +381,8 @@ exercise(
         (24, 16, 4, 16),
         (1000, 10, 2, 8.5),
         (784, 128, 2, 40),
+        (128, 128, 4, 16),  # exactly at the ridge
+        (257, 259, 4, 64),  # close to it
         *[draw_layer(random) for _ in range(4)],
     ],
     question="Count the operations and the bytes for a batch of n. When is their ratio the ridge?",
@@ -362,14 +402,16 @@ def draw_layer(random: Random) -> tuple:
 def fusing(
     alone: Callable | None = None,
     together: Callable | None = None,
-    limited: bool = True,
+    cost: Callable = lambda ridge: 1 / ridge,
+    slower: Callable = max,
+    size: int = 4,
     combine: Callable = lambda apart, fused: apart / fused,
 ) -> Callable:
     """Make an answer, right or with faults; `alone` and `together` count the arrays that move."""
 
     def answer(reads: list, ridge: float) -> float:
         def seconds(operations: int, arrays: int) -> float:
-            return max(operations / ridge if limited else 0, 4 * arrays)
+            return slower(operations * cost(ridge), size * arrays)
 
         moved = [number + (i > 0) + 1 for i, number in enumerate(reads)]
         moved = alone(reads) if alone else moved
@@ -392,7 +434,55 @@ exercise(
         "no_limit",
         "It counts bytes only: the fused operation takes less time than its arithmetic needs.",
         "How many operations has the fused one, and how long do they take?",
-        fusing(limited=False),
+        fusing(cost=lambda ridge: 0),
+    ),
+    mistake(
+        "one_operation",
+        "It lets the fused operation make one calculation for each element.",
+        "How many calculations of the chain are left when it is fused?",
+        lambda reads, ridge: (
+            sum(max(1 / ridge, 4 * (n + (i > 0) + 1)) for i, n in enumerate(reads))
+            / max(1 / ridge, 4 * (sum(reads) + 1))
+        ),
+    ),
+    mistake(
+        "longer_of_sums",
+        "It adds up all bytes apart, and all calculations, and takes the longer of the two sums.",
+        "If one operation waits for bytes, and the next for arithmetic, how long do both take?",
+        lambda reads, ridge: (
+            max(len(reads) / ridge, 4 * (sum(reads) + 2 * len(reads) - 1))
+            / max(len(reads) / ridge, 4 * (sum(reads) + 1))
+        ),
+    ),
+    mistake(
+        "added",
+        "It adds the time of the bytes and the time of the calculations.",
+        "Both go on at once: which of them decides?",
+        fusing(slower=lambda *both: sum(both)),
+    ),
+    mistake(
+        "one_byte",
+        "It counts a byte for each number.",
+        "How many bytes has a number in float32?",
+        fusing(size=1),
+    ),
+    mistake(
+        "ridge_upside_down",
+        "It lets one calculation take as long as `ridge` bytes.",
+        "How many calculations does the machine do in the time of one byte?",
+        fusing(cost=lambda ridge: ridge),
+    ),
+    mistake(
+        "first_reads_result",
+        "It lets the first operation, too, read what one before has written.",
+        "Which operation comes before the first?",
+        fusing(lambda r: [n + 2 for n in r]),
+    ),
+    mistake(
+        "fused_writes_all",
+        "It lets the fused operation write every result.",
+        "Where do the results stay that lie between?",
+        fusing(together=lambda r: sum(r) + len(r)),
     ),
     mistake(
         "operations",
@@ -438,7 +528,7 @@ exercise(
         fusing(combine=lambda apart, fused: 1 - fused / apart),
     ),
     cases=lambda random: (
-        [([2, 1], 10.0), ([1, 0, 0], 10.0), ([1] + [0] * 19, 1.0), ([1], 0.1)]
+        [([2, 1], 10.0), ([1, 0, 0], 10.0), ([1] + [0] * 19, 1.0), ([1], 0.1), ([1, 6, 0], 0.05)]
         + [
             (list(map(int, [1 + random.integers(0, 2), *random.integers(0, 3, n)])), ridge)
             for n, ridge in [(2, 5.5), (4, 0.15), (6, 0.22), (7, 8.0)]
@@ -505,7 +595,7 @@ EPOCHS = 2
 def feed(answer: Callable, images: int, batch_size: int) -> dict:
     """Let an answer build a pipeline, go through it twice, and look at what comes and when."""
     tf.random.set_seed(18)
-    calls = {"decode": 0, "augment": 0}
+    calls, single = {"decode": 0, "augment": 0}, []
 
     def count(kind: str, result: Callable) -> Callable:
         def counted(value: Any) -> np.ndarray:
@@ -513,32 +603,48 @@ def feed(answer: Callable, images: int, batch_size: int) -> dict:
             return np.asarray(result(value), "float32")
 
         def function(value: Any) -> tf.Tensor:
+            shape = tf.TensorShape(value.shape)
+            if kind == "augment":
+                single.append(shape.rank == 1)
             found: Any = tf.numpy_function(counted, [value], tf.float32)
-            found.set_shape([2])
+            found.set_shape(shape if shape.rank == 2 else [2])
             return found
 
         return function
 
     decode = count("decode", lambda name: [int(name), 0])
-    augment = count("augment", lambda image: [image[0], calls["augment"]])
+    augment = count("augment", lambda image: image + (0, calls["augment"]))
     names = np.array([str(i) for i in range(images)])
     dataset = answer(names, 10 * np.arange(images), decode, augment, batch_size)
     if not isinstance(dataset, tf.data.Dataset):
         key, kind = ("no_return", "None") if dataset is None else ("no_data", type(dataset))
         kind = getattr(kind, "__name__", kind)
         raise NotRight(key, f"It must return a tf.data.Dataset, not {kind}.")
+    spec: Any = dataset.element_spec
+    ranks = [each.shape.rank for each in spec] if isinstance(spec, tuple) else []
+    if len(ranks) != 2 or None not in ranks and ranks[0] <= ranks[1]:
+        raise NotRight("no_pairs", "A batch must be a pair: images, labels, in this order.")
     epochs = []
     for _ in range(EPOCHS):
         epochs.append([(np.asarray(x), np.asarray(y)) for x, y in dataset.take(3 * images)])
+    sizes = [np.size(labels) for _, labels in epochs[-1]] or [0]
+    orders = [np.concatenate([y.ravel() // 10 for _, y in e] or [[]]) for e in epochs]
     return {
+        "whether `augment` gets single images": all(single),
+        "the number of batches in an epoch": len(sizes),
+        "the size of the largest batch": max(sizes),
+        "the size of the smallest batch": min(sizes),
         f"the number of decodings in {EPOCHS} epochs": calls["decode"],
         f"the number of augmentations in {EPOCHS} epochs": calls["augment"],
-        "the list of batch sizes": np.sort([np.size(labels) for _, labels in epochs[-1]])[::-1],
-        "whether each image comes once an epoch, augmented, with its label": all(
+        "whether each image has its label": all(
+            np.array_equal(10 * x[..., 0], y) for batches in epochs for x, y in batches
+        ),
+        "whether each image comes once an epoch, augmented": all(
             is_whole(batches, images) for batches in epochs
         ),
-        "whether the order is another one in each epoch": differ(
-            [np.arange(images), *(np.concatenate([y.ravel() for _, y in e]) for e in epochs)]
+        "whether the order is another one in each epoch": differ([np.arange(images), *orders]),
+        "whether an image can come long before its old place": any(
+            np.any(order >= np.arange(len(order)) + batch_size) for order in orders
         ),
         "whether other images make up a batch in each epoch": differ(
             [sorted(tuple(np.sort(y.ravel())) for _, y in batches) for batches in epochs]
@@ -548,15 +654,12 @@ def feed(answer: Callable, images: int, batch_size: int) -> dict:
 
 
 def is_whole(batches: list, images: int) -> bool:
-    """Tell whether all images are there, each augmented and with its label."""
+    """Tell whether all images are there, each augmented."""
     if not all(np.shape(x) == (*np.shape(y), 2) for x, y in batches):
         return False
     pixels = np.concatenate([x.reshape(-1, 2) for x, _ in batches])
-    labels = np.concatenate([y.ravel() for _, y in batches])
-    return (
-        np.array_equal(np.sort(pixels[:, 0]), np.arange(images))
-        and np.array_equal(10 * pixels[:, 0], labels)
-        and bool(np.all(pixels[:, 1] > 0))
+    return np.array_equal(np.sort(pixels[:, 0]), np.arange(images)) and bool(
+        np.all(pixels[:, 1] > 0)
     )
 
 
@@ -569,7 +672,7 @@ def is_prefetched(dataset: Any) -> bool:
     """Tell whether a pipeline ends in prefetch, options aside."""
     while type(dataset).__name__ in ("_OptionsDataset", "_ModelDataset"):
         [dataset] = dataset._inputs()
-    return "Prefetch" in type(dataset).__name__
+    return "Prefetch" in type(dataset).__name__ and int(dataset._buffer_size) != 0
 
 
 def make_pipeline(
@@ -595,10 +698,55 @@ def part_is(start: str, value: Callable) -> Callable:
     return seen
 
 
+def more_batches(found: list[Parts], right: list[Parts]) -> bool:
+    """Tell whether an epoch has more batches, as large as they should be."""
+    return all(
+        a["the number of batches in an epoch"] > b["the number of batches in an epoch"]
+        and a["the size of the largest batch"] == b["the size of the largest batch"]
+        for a, b in zip(found, right)
+    )
+
+
 exercise(
     "6.6",
     "A starved pipeline",
     3,
+    mistake(
+        "batch_augmented",
+        "`augment` is given a whole batch; it is written for a single image.",
+        "Which is applied first, `batch` or the map with `augment`?",
+        seen=part_is("whether `aug", np.logical_not),
+    ),
+    mistake(
+        "no_batches",
+        "The images come one by one, not in batches.",
+        "Which stage makes batches?",
+        seen=part_is("the size of the largest", lambda right: 1),
+    ),
+    mistake(
+        "left_out",
+        "The last, smaller batch is missing.",
+        "What does `drop_remainder` do?",
+        seen=part_is("the number of batches", lambda right: right - 1),
+    ),
+    mistake(
+        "repeated",
+        "An epoch has too many batches: the images come more than once.",
+        "What does `repeat` do? Who counts the epochs?",
+        seen=more_batches,
+    ),
+    mistake(
+        "not_augmented",
+        "No image is augmented.",
+        "Which stage calls `augment`?",
+        seen=part_is("the number of aug", lambda right: 0),
+    ),
+    mistake(
+        "other_labels",
+        "An image comes with the label of another one.",
+        "Are images and labels shuffled together?",
+        seen=part_is("whether each image has", np.logical_not),
+    ),
     mistake(
         "frozen_augmentation",
         "Each image is augmented in the first epoch only; later epochs get the same copy.",
@@ -616,6 +764,15 @@ exercise(
         "The order isn't drawn anew in each epoch.",
         "Where does `shuffle` stand, and what comes after it?",
         seen=part_is("whether the order", np.logical_not),
+    ),
+    mistake(
+        "small_buffer",
+        "An image never comes long before its old place: `shuffle` looks at a few at a time.",
+        "How many images must its buffer hold, so that any of them may come first?",
+        seen=lambda found, right: (
+            part_is("whether an image can", np.logical_not)(found, right)
+            and not part_is("whether other images", np.logical_not)(found, right)
+        ),
     ),
     mistake(
         "whole_batches",

@@ -9,6 +9,7 @@ import numpy as np
 
 import tensorflow as tf
 
+from tapecourse.feedback.checking import listed, matched
 from tapecourse.feedback.core import NotRight, Parts, exercise, letters, letters_seen, mistake
 from tapecourse.feedback.predictions import predict
 
@@ -107,6 +108,11 @@ def slope_of(y: Callable) -> Callable:
     return lambda x: y(np.asarray(x, "float64"))
 
 
+def is_whole(x: Any) -> bool:
+    """Tell whether x is made of integers."""
+    return np.asarray(x).dtype.kind == "i"
+
+
 def slope(x: Any) -> np.ndarray:
     """Return the derivative of x²·sin(x), element by element."""
     x = np.asarray(x, "float64")
@@ -134,6 +140,18 @@ exercise(
         "The result is x²·cos(x): one of the two factors is taken for a constant.",
         "Which factor does the tape not see?",
         slope_of(lambda x: x**2 * np.cos(x)),
+    ),
+    mistake(
+        "numpy_and_integers",
+        "For floats the result is 2x·sin(x), for integers it is None.",
+        "Which factor does the tape not see? And can an integer move a little?",
+        lambda x: None if is_whole(x) else 2 * np.asarray(x) * np.sin(x),
+    ),
+    mistake(
+        "mean",
+        "Each derivative is divided by the number of elements.",
+        "What is averaged, and where? Does `tape.gradient` need that?",
+        slope_of(lambda x: (2 * x * np.sin(x) + x**2 * np.cos(x)) / x.size),
     ),
     mistake(
         "summed",
@@ -191,7 +209,7 @@ def as_rows(answer: Callable, f: Callable, x: tf.Tensor) -> Any:
         raise NotRight("none", "A row is None.", question)
     if result is None:
         raise NotRight("none", "It is None.", QUESTION_NONE)
-    return np.asarray(result)
+    return np.asarray(listed(result))
 
 
 def full(f: Callable, x: tf.Tensor) -> np.ndarray:
@@ -233,6 +251,18 @@ exercise(
         lambda f, x: np.eye(*full(f, x).shape) * full(f, x),
     ),
     mistake(
+        "same_rows",
+        "Each row is the sum of all rows.",
+        "Of which single output does a call have to be asked?",
+        lambda f, x: np.ones_like(full(f, x)) * full(f, x).sum(axis=0),
+    ),
+    mistake(
+        "twice",
+        "Each number is twice what it must be.",
+        "Was something added up two times?",
+        lambda f, x: 2 * full(f, x),
+    ),
+    mistake(
         "flat",
         "The numbers are right, and stand in one long row.",
         "Which shape has the Jacobian of 3 inputs and 2 outputs?",
@@ -266,11 +296,17 @@ def value_and_adjoint(answer: Callable, x: np.ndarray, bar: np.ndarray, how: str
         with tf.GradientTape() as tape:
             tape.watch(source)
             result = answer(source)
+        if isinstance(result, tuple):
+            question = "Which decorator makes one operation of a value and a pull-back?"
+            raise NotRight("no_tensor", "It must return a tensor, and returns a tuple.", question)
         if not tf.is_tensor(result):
             key, kind = (
                 ("no_return", "None") if result is None else ("no_path", type(result).__name__)
             )
             raise NotRight(key, f"It must return a tensor, and returns {kind}.", QUESTION_NONE)
+        if not result.shape.is_compatible_with(source.shape):
+            fact = f"The result has the shape {result.shape}; right is {source.shape}."
+            raise NotRight("shape", fact, "Is each element worked on by itself?")
         return result, tape.gradient(result, source, seed)
 
     value, adjoint = (tf.function(run) if how == COMPILED else run)(source)
@@ -284,9 +320,14 @@ def value_and_adjoint(answer: Callable, x: np.ndarray, bar: np.ndarray, how: str
     return {"the value": value.numpy(), "the adjoint": tf.convert_to_tensor(adjoint).numpy()}
 
 
-def pulled_back(pull_back: Callable) -> Callable:
-    """Make an identity with a pull-back."""
-    return tf.custom_gradient(lambda x: (tf.identity(x), pull_back))
+def pulled_back(pull_back: Callable, value: Callable = tf.identity) -> Callable:
+    """Make an identity, or what value says, with a pull-back."""
+    return tf.custom_gradient(lambda x: (value(x), pull_back))
+
+
+def limited(x: tf.Tensor) -> tf.Tensor:
+    """Limit each element to the range from -1 to 1."""
+    return tf.clip_by_value(x, -1.0, 1.0)
 
 
 def float32(*numbers: float) -> np.ndarray:
@@ -296,7 +337,7 @@ def float32(*numbers: float) -> np.ndarray:
 
 def clip_adjoint(x: tf.Tensor) -> tf.Tensor:
     """Return x, with its adjoint limited."""
-    return pulled_back(lambda bar: tf.clip_by_value(bar, -1.0, 1.0))(x)
+    return pulled_back(limited)(x)
 
 
 exercise(
@@ -307,7 +348,21 @@ exercise(
         "clips_value",
         "It limits the value, which must pass unchanged.",
         "On which way should it do something: forward, or back?",
-        lambda x: tf.clip_by_value(x, -1.0, 1.0),
+        limited,
+        pulled_back(limited, limited),
+    ),
+    mistake(
+        "limits_x",
+        "On the way back it limits x, not the adjoint.",
+        "What is a pull-back given, and of what is that the adjoint?",
+        tf.custom_gradient(lambda x: (tf.identity(x), lambda bar: limited(x))),
+        tf.custom_gradient(lambda x: (tf.identity(x), lambda bar: bar * limited(x))),
+    ),
+    mistake(
+        "ones",
+        "The adjoint is 1 everywhere, whatever comes from above.",
+        "What must a pull-back do with what it is given?",
+        pulled_back(tf.ones_like),
     ),
     mistake(
         "no_effect",
@@ -427,7 +482,12 @@ exercise(
     mistake(
         "tiny",
         "For probabilities that are small, but not 0, the value or the gradient is changed.",
-        "Is anything added to p, or limited, also where p is positive?",
+        "Is anything added to p, or is p limited, where it is positive?",
+        *[
+            lambda p, e=e, inside=inside: -p * tf.math.log(inside(p, e))
+            for e in (1e-10, 1e-8, 1e-7)
+            for inside in (lambda p, e: p + e, lambda p, e: tf.maximum(p, e))
+        ],
         *[
             lambda p, e=e, inside=inside: log_terms(p, lambda p: inside(p, e))
             for e in (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)
@@ -437,8 +497,8 @@ exercise(
     ),
     cases=lambda random: [
         (
-            np.array([[0, 1, 0.5], [1e-6, 1e-12, 1e-18]], "float32"),
-            np.array([[2, 1, -3], [0.5, 4, 1]], "float32"),
+            float32(0, 1, 0.5, 1e-6, 1e-18),
+            float32(2, 1, -3, 0.5, 4),
             "eager",
         ),
         *[
@@ -560,7 +620,18 @@ exercise(
         "It is the Hessian times a vector of ones.",
         "Where does v come in?",
         lambda f, x, v: tf.reduce_sum(hessian(f, x), 1),
+    ),
+    mistake(
+        "late_v",
+        "It is the Hessian times a vector of ones, and that times v, element by element.",
+        "H mixes the elements of v. Must v come in before the second gradient, or after it?",
         lambda f, x, v: tf.reduce_sum(hessian(f, x), 1) * v,
+    ),
+    mistake(
+        "mean",
+        "The product is divided by the number of inputs.",
+        "Is g·v a sum or a mean?",
+        lambda f, x, v: tf.linalg.matvec(hessian(f, x), v) / len(x),
     ),
     mistake(
         "twice",
@@ -576,7 +647,7 @@ exercise(
     ),
     mistake(
         "matrix",
-        "The product is right, but H was built for it, row by row.",
+        "The product is right, but the whole of H was built for it.",
         "Of which single number is H·v the gradient?",
         seen=lambda found, right: (
             any(built(each) for each in found)
@@ -645,9 +716,7 @@ exercise(
 
 def numbered(value: Any, what: str) -> Any:
     """Name the entries of a dict by their numbers."""
-    if isinstance(value, dict):
-        return {f"{what} {key}": each for key, each in value.items()}
-    return value
+    return matched(value, what, 5, "abcdefg")
 
 
 # --- 4.8
@@ -669,9 +738,14 @@ predict(
 # --- 4.9
 
 
+def through(rounded: Callable) -> Callable:
+    """Make an answer that rounds, and hands the adjoint through unchanged."""
+    return lambda x: x + tf.stop_gradient(rounded(x) - x)
+
+
 def round_through(x: tf.Tensor) -> tf.Tensor:
     """Round, and hand the adjoint through unchanged."""
-    return x + tf.stop_gradient(tf.round(x) - x)
+    return through(tf.round)(x)
 
 
 exercise(
@@ -686,10 +760,36 @@ exercise(
     ),
     mistake(
         "other_rounding",
-        "It rounds down, or up, not to the nearest.",
-        "To which whole number belong 0.7 and -0.2?",
-        lambda x: x + tf.stop_gradient(tf.floor(x) - x),
-        lambda x: x + tf.stop_gradient(tf.math.ceil(x) - x),
+        "It rounds down, up, or towards 0, not to the nearest.",
+        "To which whole number belong 0.7 and -0.8?",
+        *map(through, (tf.floor, tf.math.ceil, lambda x: tf.cast(tf.cast(x, tf.int32), x.dtype))),
+    ),
+    mistake(
+        "half_up",
+        "It rounds halves up, or away from 0: 0.5 becomes 1. tf.round takes the even one, 0.",
+        "Which function rounds as tf.round does?",
+        through(lambda x: tf.floor(x + 0.5)),
+        through(lambda x: tf.sign(x) * tf.floor(tf.abs(x) + 0.5)),
+    ),
+    mistake(
+        "sign",
+        "The adjoint comes back with the wrong sign.",
+        "Which sign has x in the result, where the tape sees it?",
+        lambda x: tf.stop_gradient(tf.round(x) + x) - x,
+    ),
+    mistake(
+        "ones",
+        "The adjoint is 1 everywhere, whatever comes from above.",
+        "What must a pull-back do with what it is given?",
+        pulled_back(tf.ones_like, tf.round),
+    ),
+    mistake(
+        "clipped",
+        "Where x is above 1, or below -1, the adjoint is 0.",
+        "For which x is the adjoint to pass?",
+        tf.custom_gradient(
+            lambda x: (tf.round(x), lambda bar: tf.where(tf.abs(x) <= 1, bar, 0.0))
+        ),
     ),
     mistake(
         "zero",
@@ -705,6 +805,7 @@ exercise(
     ),
     cases=lambda random: [
         (float32(0.7, -1.2, 2.4), float32(1, -3, 0.5), "eager"),
+        (float32(0.5, -1.5, 2.5), float32(1, 2, 3), "eager"),
         *[
             (*(random.normal(0, 3, shape).astype("float32") for _ in range(2)), how)
             for shape, how in [((), "eager"), ((2, 3), "eager"), ((5,), COMPILED)]

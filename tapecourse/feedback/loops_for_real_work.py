@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,22 +10,37 @@ import numpy as np
 import tensorflow as tf
 import keras
 
-from tapecourse.feedback.checking import letters, letters_seen, seed_weights
+from tapecourse.feedback.checking import letters, letters_seen, matched, seed_weights
 from tapecourse.feedback.core import NotRight, exercise, mistake
 from tapecourse.feedback.predictions import predict
 from tapecourse.support.little_loop import LittleLoop
 
 Random = np.random.Generator
 
+
+class Watched(keras.Sequential):
+    """Notes whether it has run in training mode, and the most examples of a call."""
+
+    def __init__(self, layers: list):
+        super().__init__(layers)
+        self.seen = SimpleNamespace(training=False, most=0)
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None, **options: Any) -> Any:
+        """Run."""
+        self.seen.training = self.seen.training or bool(training)
+        self.seen.most = max(self.seen.most, inputs.shape[0] or 0)
+        return super().call(inputs, training=training, mask=mask, **options)
+
+
 # --- 7.1
 
 
-def with_penalty(inputs: int, units: int, classes: int, penalty: float) -> keras.Sequential:
+def with_penalty(inputs: int, units: int, classes: int, penalty: float) -> Watched:
     """Build a network whose first layer has a penalty."""
     seed_weights(7)
     layers = keras.layers
     first = layers.Dense(units, "tanh", kernel_regularizer=keras.regularizers.L2(penalty))
-    return keras.Sequential([keras.Input((inputs,)), first, layers.Dense(classes)])
+    return Watched([keras.Input((inputs,)), first, layers.Dense(classes)])
 
 
 def gather_gradients(answer: Callable, sizes: tuple, penalty: float) -> dict:
@@ -38,7 +54,14 @@ def gather_gradients(answer: Callable, sizes: tuple, penalty: float) -> dict:
         for size in sizes
     ]
     loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    before = flat_weights(model)
     gradients = answer(model, loss_function, parts)
+    if np.any(flat_weights(model) != before):
+        question = "What is asked for: gradients, or an update?"
+        raise NotRight("changes_model", "It changes the weights of the model.", question)
+    if model.seen.most > max(sizes):
+        fact = "The model gets more examples in one call than the largest part has."
+        raise NotRight("whole_batch", fact, "What are parts good for, if all come at once?")
     if gradients is None:
         raise NotRight("no_return", "It returns None.", "Does the function end in `return`?")
     gradients = list(gradients)
@@ -93,6 +116,7 @@ exercise(
         "Each part counts the same, however few examples it has.",
         "Which part should count more?",
         accumulating(lambda sizes: ones(sizes) / len(sizes)),
+        accumulating(lambda sizes: ones(sizes) / len(sizes), len),
     ),
     mistake(
         "sum_of_means",
@@ -120,6 +144,13 @@ exercise(
         "The data's gradient is right; the penalties are added once for each part.",
         "How often does the penalty occur in the loss of the whole batch?",
         accumulating(penalties=len),
+    ),
+    mistake(
+        "penalty_divided",
+        "The data's gradient is right; the penalties are divided by the number of examples.",
+        "Is a penalty a mean over examples?",
+        accumulating(penalties=lambda sizes: len(sizes) / sum(sizes)),
+        accumulating(penalties=lambda sizes: 1 / sum(sizes)),
     ),
     mistake(
         "one_part",
@@ -167,6 +198,12 @@ def within(sizes: np.ndarray, means: np.ndarray, variances: np.ndarray) -> np.nd
     return np.average(variances, axis=0, weights=sizes)
 
 
+def spread_so_far(sizes: np.ndarray, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """Return a variance with the spread about the mean of the parts up to each."""
+    so_far = np.cumsum(sizes[:, None] * means, axis=0) / np.cumsum(sizes)[:, None]
+    return np.average(variances + (means - so_far) ** 2, axis=0, weights=sizes)
+
+
 exercise(
     "7.2",
     "What normalization would need",
@@ -203,6 +240,24 @@ exercise(
         "There is a single part. What is the variance?",
         merged(variance=lambda s, m, v: merge(s, m, 0 * v)[1]),
         merged(variance=lambda s, m, v: m.var(axis=0)),
+    ),
+    mistake(
+        "deviation",
+        "this is the standard deviation.",
+        "Which of the two is the square of the other?",
+        merged(variance=lambda s, m, v: np.sqrt(merge(s, m, v)[1])),
+    ),
+    mistake(
+        "mean_so_far",
+        "each part's mean is compared with the mean so far, not with that of all.",
+        "When is the mean of all known? What happens to the spread when it moves?",
+        merged(variance=spread_so_far),
+    ),
+    mistake(
+        "exchanged",
+        "Mean and variance are returned in the other order.",
+        "Which of them comes first?",
+        lambda sizes, means, variances: merge(sizes, means, variances)[::-1],
     ),
     mistake(
         "one_less",
@@ -259,6 +314,7 @@ def kill_and_resume(answer: Callable, seed: int, killed: int, more: int) -> dict
             "JSON writes numbers, texts, lists and dicts. How does one make these of it?",
         ) from None
     on = [loop.step() for _ in range(2)]
+    epochs = len(loop.history)
     answer(seed + 50).state()  # whatever the class kept of the first is that of another now
     resumed = answer(seed + 100)
     resumed.restore(json.loads(text))
@@ -266,6 +322,7 @@ def kill_and_resume(answer: Callable, seed: int, killed: int, more: int) -> dict
     means = [*map(float, resumed.history)]
     return {
         "the next loss of the loop that was saved": on[-1],
+        "the number of epochs in the history of the loop that was saved": epochs,
         "the list of losses after the resume": np.array(losses),
         "the line at the end": resumed.line.numpy(),
         "the list of epochs' means at the end": np.array(means),
@@ -311,10 +368,47 @@ def forgetful(*names: str) -> type:
     return Forgetful
 
 
+class KeptInTheClass(ResumableLoop):
+    """Keeps in the class what should be in the state."""
+
+    kept: dict = {}
+
+    def state(self) -> dict:
+        """Keep all."""
+        KeptInTheClass.kept = super().state()
+        return {}
+
+    def restore(self, state: dict) -> None:
+        """Take what is kept."""
+        super().restore(KeptInTheClass.kept)
+
+
 exercise(
     "7.3",
     "Killed, and going on",
     3,
+    mistake(
+        "nothing",
+        "Nothing is restored.",
+        "Does `restore` change the loop that it is called on?",
+        forgetful("line", "velocity", "random", "order", "done", "total", "history"),
+    ),
+    mistake(
+        "kept_in_class",
+        "It goes on with what the class kept of another loop, not with the state it is given.",
+        "In a new process nothing of this one is left. What has `restore` got?",
+        KeptInTheClass,
+    ),
+    mistake(
+        "disturbs",
+        "`state` changes the loop that it saves: this one goes on in another way, too.",
+        "Does `state` draw a number, or assign to an attribute?",
+        seen=lambda found, right: any(
+            not np.isclose(a[name], b[name], rtol=1e-6)
+            for a, b in zip(found, right)
+            for name in list(b)[:2]
+        ),
+    ),
     mistake(
         "line_only",
         "Only the line is restored.",
@@ -373,6 +467,16 @@ exercise(
         "Which attributes are only there to be written down?",
         forgetful("total", "history"),
     ),
+    mistake(
+        "inexact",
+        "What is restored is close to what was saved, but not equal to it.",
+        "Which digits are lost on the way?",
+        seen=lambda found, right: all(
+            np.allclose(a[name], b[name], rtol=0.02, atol=0.01)
+            for a, b in zip(found, right)
+            for name in b
+        ),
+    ),
     cases=lambda random: [
         (0, 3, 9),
         (1, 5, 6),
@@ -390,15 +494,13 @@ exercise(
 # --- 7.4
 
 
-def half_model(inputs: int, classes: int, policy: str) -> keras.Sequential:
+def half_model(inputs: int, classes: int, policy: str) -> Watched:
     """Build a network that computes in a precision, with a penalty; logits out."""
     seed_weights(5)
     layers = keras.layers
     penalty = keras.regularizers.L2(0.3)
     first = layers.Dense(5, "relu", kernel_regularizer=penalty, dtype=policy)
-    return keras.Sequential(
-        [keras.Input((inputs,)), first, layers.Dense(classes, dtype="float32")]
-    )
+    return Watched([keras.Input((inputs,)), first, layers.Dense(classes, dtype="float32")])
 
 
 def run_half_steps(
@@ -411,7 +513,8 @@ def run_half_steps(
         key, kind = ("no_return", "None") if step is None else ("no_step", type(step).__name__)
         raise NotRight(key, f"It must return a function of (images, labels), and returns {kind}.")
     seen, before = {}, flat_weights(model)
-    for which, largest in [("first", 1.0), ("second", 1.0)][:steps] + [("last", 6e4)]:
+    ordinary = [("first", 1.0), ("second", 1.0)][:steps]
+    for which, largest in [*ordinary, ("overflowing", 6e4), ("last", 1.0)]:
         images = tf.constant(largest * random.uniform(0.2, 1, (6, inputs)).astype("float32"))
         loss = step(images, tf.constant(random.integers(0, classes, 6)))
         if loss is None:
@@ -421,10 +524,28 @@ def run_half_steps(
         seen[f"the loss of the {which} step"] = np.asarray(loss)
         seen[f"the change of the weights in the {which} step"] = after - before
         before = after
-    seen["whether a step whose gradients overflow leaves the weights"] = not np.any(
-        seen.pop("the change of the weights in the last step")
-    )
-    seen.pop("the loss of the last step")
+    del seen["the loss of the overflowing step"]
+    change = seen.pop("the change of the weights in the overflowing step")
+    return seen | {
+        OVERFLOW: not np.any(change),
+        "whether the model runs in training mode": model.seen.training,
+    }
+
+
+OVERFLOW = "whether a step whose gradients overflow leaves the weights"
+
+
+def only_wrong(*names: str) -> Callable:
+    """Make what a `Mistake` has `seen`: all is right but these parts."""
+
+    def seen(found: list, right: list) -> bool:
+        return all(
+            np.allclose(a[name], b[name], rtol=0.01, atol=1e-4)
+            for a, b in zip(found, right)
+            for name in b
+            if name not in names
+        )
+
     return seen
 
 
@@ -439,7 +560,11 @@ def half_step(
     """Make an answer, right or with faults."""
 
     def make(model: Any, rate: float, limit: float) -> Callable:
-        clips: Any = {"inside": {"global_clipnorm": limit}, "each": {"clipnorm": limit}}
+        clips: Any = {
+            "inside": {"global_clipnorm": limit},
+            "each": {"clipnorm": limit},
+            "value": {"clipvalue": limit},
+        }
         inner = keras.optimizers.SGD(rate, **clips.get(clip, {}))
         optimizer: Any = keras.optimizers.LossScaleOptimizer(inner)
         variables = model.trainable_variables
@@ -457,8 +582,9 @@ def half_step(
                 if scaled == "data":
                     target = optimizer.scale_loss(data) + penalties
             gradients = tape.gradient(target, variables)
-            if clip == "outside":
-                gradients, _ = tf.clip_by_global_norm(gradients, limit)
+            if clip.startswith("outside"):
+                scale = optimizer.initial_scale if clip.endswith("scaled") else 1.0
+                gradients, _ = tf.clip_by_global_norm(gradients, limit * scale)
             optimizer.apply(gradients, variables)
             return {"loss": loss, "scaled": target, "data": data}[report]
 
@@ -476,6 +602,19 @@ exercise(
     "7.4",
     "Repair a step in half precision",
     3,
+    mistake(
+        "still",
+        "The weights don't move at all.",
+        "Are the gradients of the scaled loss finite? Does the optimizer get them?",
+        seen=lambda found, right: (
+            not any(
+                np.any(value)
+                for each in found
+                for name, value in each.items()
+                if name.startswith("the change")
+            )
+        ),
+    ),
     mistake(
         "as_given",
         "All faults are left; one is that the gradient is clipped while it is still scaled.",
@@ -528,6 +667,35 @@ exercise(
         half_step(clip="each"),
     ),
     mistake(
+        "clip_value",
+        "Each number of the gradient is clipped by itself.",
+        "Which argument of the inner optimizer clips the whole?",
+        half_step(clip="value"),
+    ),
+    mistake(
+        "first_scale",
+        "The limit is multiplied by the first scale, which a step that overflows halves.",
+        "Where does the optimizer itself clip, with the scale taken off?",
+        half_step(clip="outside, scaled"),
+    ),
+    mistake(
+        "not_skipped",
+        "A step whose gradients overflow changes the weights.",
+        "What must a step do where a gradient isn't finite? Which optimizer looks?",
+        seen=lambda found, right: (
+            not all(each[OVERFLOW] for each in found)
+            and only_wrong(
+                OVERFLOW, "the loss of the last step", "the change of the weights in the last step"
+            )(found, right)
+        ),
+    ),
+    mistake(
+        "inference",
+        "The model runs in inference mode.",
+        "In which mode is a model trained?",
+        seen=only_wrong("whether the model runs in training mode"),
+    ),
+    mistake(
         "data_only",
         "The updates are right; the loss that is returned is without its penalties.",
         "Which loss is differentiated?",
@@ -551,13 +719,21 @@ exercise(
 def hand_over(answer: Callable, gradients: list, limit: float) -> dict:
     """Hand gradients to an answer: arrays, None, and rows of a lookup."""
     made = [as_gradient(each) for each in gradients]
-    found = answer(made, limit)
+    given = list(made)
+    found = answer(given, limit)
+    if len(given) != len(made) or any(a is not b for a, b in zip(given, made)):
+        question = "Which line assigns to something that was given? Make a new list."
+        raise NotRight("changes_argument", "It changes the list that it is given.", question)
     if found is None:
         raise NotRight("no_return", "It returns None.", "Does the function end in `return`?")
     if not isinstance(found, list | tuple) or len(found) != 2:
         raise NotRight("count", "It must return two values: the list of gradients, and the norm.")
     clipped, norm = found
-    if not isinstance(clipped, list | tuple) or len(clipped) != len(gradients):
+    if not isinstance(clipped, list | tuple):
+        kind = type(clipped).__name__
+        fact = f"The first value must be the list of gradients, and is of the type {kind}."
+        raise NotRight("no_list", fact, "Which two values are asked for, in which order?")
+    if len(clipped) != len(gradients):
         fact = "The first value must be a list that is as long as the one that was given."
         raise NotRight("length", fact, "What becomes of a gradient that is None?")
     seen = {"the norm": norm}
@@ -700,10 +876,8 @@ def play(make: Callable, size: int, momentum: float, steps: int) -> dict:
     """Let an answer make a step of a small game, and play it once or twice."""
     seed_weights(size)
     layers = keras.layers
-    generator = keras.Sequential([keras.Input((2,)), layers.Dense(4, "tanh"), layers.Dense(size)])
-    discriminator = keras.Sequential(
-        [keras.Input((size,)), layers.Dense(5, "tanh"), layers.Dense(1)]
-    )
+    generator = Watched([keras.Input((2,)), layers.Dense(4, "tanh"), layers.Dense(size)])
+    discriminator = Watched([keras.Input((size,)), layers.Dense(5, "tanh"), layers.Dense(1)])
     sgd = keras.optimizers.SGD
     step = make(generator, discriminator, (sgd(0.3, momentum), sgd(0.1, momentum / 2)))
     if not callable(step):
@@ -723,17 +897,21 @@ def play(make: Callable, size: int, momentum: float, steps: int) -> dict:
         for name, loss, old, new in zip(("generator", "discriminator"), losses, before, after):
             seen[f"the {name}'s loss in the {which} step"] = np.asarray(loss)
             seen[f"the change of the {name} in the {which} step"] = new - old
-    return seen
+    trains = generator.seen.training and discriminator.seen.training
+    return seen | {"whether both networks run in training mode": trains}
 
 
 def game(
     of: Callable = lambda own, other: own,
     swapped: bool = False,
     cut: bool = False,
-    later: bool = False,
+    later: int | None = None,
     labels: tuple = (1.0, 0.0),
     half: bool = True,
     order: int = 1,
+    summed: bool = False,
+    after: bool = False,
+    own: Callable | None = None,
 ) -> Callable:
     """Make an answer, right or with faults."""
 
@@ -753,21 +931,23 @@ def game(
             on_real = discriminator(real, training=True)
             yes, no = (tf.fill(tf.shape(on_real), label) for label in labels)
             theirs = binary(yes, on_real) + binary(no, on_drawn)
-            return binary(yes, on_drawn), theirs / 2 if half else theirs
+            ours = own(binary(no, on_drawn)) if own else binary(yes, on_drawn)
+            return ours, theirs / 2 if half else theirs
 
         def step(noise: Any, real: Any) -> tuple:
             with tf.GradientTape(persistent=True) as tape:
-                losses = losses_of(noise, real)
-            gradients = [tape.gradient(*pair) for pair in zip(losses, lists)]
-            for i in (1, 0):
-                if later and i == 0:
+                losses = list(losses_of(noise, real))
+                targets: Any = [sum(losses)] * 2 if summed else losses
+            gradients = [tape.gradient(*pair) for pair in zip(targets, lists)]
+            for i in (0, 1) if later == 1 else (1, 0):
+                if later == i:
                     with tf.GradientTape() as new:
-                        losses = losses_of(noise, real)[0], losses[1]
-                    gradients[0] = new.gradient(losses[0], lists[0])
+                        losses[i] = losses_of(noise, real)[i]
+                    gradients[i] = new.gradient(losses[i], lists[i])
                 pairs = [p for p in zip(gradients[i], lists[i]) if p[0] is not None]
                 if pairs:
                     given[i].apply(*map(list, zip(*pairs)))
-            return losses[::order]
+            return tuple(losses_of(noise, real) if after else losses)[::order]
 
         return step
 
@@ -827,7 +1007,44 @@ exercise(
         "later",
         "The generator's loss is measured after the discriminator's update.",
         "At which weights are the two losses to be taken?",
-        game(later=True),
+        game(later=0),
+    ),
+    mistake(
+        "later_discriminator",
+        "The discriminator's loss is measured after the generator's update.",
+        "At which weights are the two losses to be taken?",
+        game(later=1),
+    ),
+    mistake(
+        "after",
+        "The updates are right; the losses that are returned are measured after them.",
+        "At which weights are the two losses to be taken?",
+        game(after=True),
+    ),
+    mistake(
+        "one_loss",
+        "Both networks are trained on the sum of the two losses.",
+        "What does the generator gain if the discriminator's loss falls?",
+        game(summed=True),
+    ),
+    mistake(
+        "as_drawn",
+        "The generator is trained to be taken for drawn.",
+        "What is the generator to be taken for? Which label says so?",
+        game(own=lambda loss: loss),
+    ),
+    mistake(
+        "minus",
+        "The generator's loss is minus the discriminator's loss of what is drawn.",
+        "Which loss of the generator does the step have that is given?",
+        game(own=lambda loss: -loss),
+        game(own=lambda loss: -loss / 2),
+    ),
+    mistake(
+        "inference",
+        "A network runs in inference mode.",
+        "In which mode is a network trained?",
+        seen=only_wrong("whether both networks run in training mode"),
     ),
     mistake(
         "labels",
@@ -881,6 +1098,15 @@ exercise(
         lambda: causes() | {2: "d", 3: "b"},
     ),
     mistake(
+        "two_swapped",
+        "Two causes are exchanged, all others are right.",
+        "For each: which object complains, and of what?",
+        seen=lambda found, right: (
+            len(not_right(found, right)) == 2
+            and len(set(map(str, found[0].values()))) == len(right[0])
+        ),
+    ),
+    mistake(
         "several",
         "Several messages have a wrong cause.",
         "For each: which object complains, and of what?",
@@ -901,9 +1127,7 @@ exercise(
 
 def by_message(value: Any) -> Any:
     """Name the entries of a dict by their messages."""
-    if isinstance(value, dict):
-        return {f"the cause of message {key}": each for key, each in value.items()}
-    return value
+    return matched(value, "message", 6, "abcdef", "the cause of ")
 
 
 # --- 7.8

@@ -38,7 +38,7 @@ def add_up(given: list[np.ndarray]) -> list:
         raise NotRight(
             "hang",
             f"The workers give all-reduce arrays of different shapes: {one} and {other}.",
-            "What do all workers have in the same shape?",
+            "Do all workers give the same sums in the same order, one without examples too?",
         )
     return [sum(given)] * len(given)
 
@@ -103,6 +103,8 @@ def run_worker_step(answer: Callable, workers: Workers, w: np.ndarray, decay: fl
             raise NotRight("no_return", "It returns None.", question)
         if not isinstance(value, tuple | list) or len(value) != 2:
             raise NotRight("count", "It must return two values, the loss and the gradient.")
+        if np.ndim(value[0]) == 1 and np.ndim(value[1]) == 0:
+            raise NotRight("swapped", "The gradient comes first. The loss is to come first.")
         return tuple(value)
 
     losses, gradients = zip(*run_workers(worker, workers.parts))
@@ -115,6 +117,7 @@ def sharing(
     loss: str = "whole",
     gradient: str = "whole",
     factor: float = 2.0,
+    masked: bool = True,
 ) -> Callable:
     """Make an answer, right or with faults."""
 
@@ -122,7 +125,7 @@ def sharing(
         x: np.ndarray, y: np.ndarray, real: np.ndarray, w: Any, decay: float, add: Callable
     ) -> tuple:
         errors, workers = x @ w - y, add(1.0)
-        sums = np.sum(real * errors**2), factor * (real * errors) @ x
+        sums = np.sum(real * errors**2), factor * (real * errors if masked else errors) @ x
         own, total = np.sum(real), add(np.sum(real))
         guarded = max(own, 1.0)
         divisor = {
@@ -140,7 +143,9 @@ def sharing(
         if penalty == "each":
             own_terms = [part + weight for part, weight in zip(own_terms, weights)]
         whole = [add(part) for part in own_terms]
-        if penalty == "once":
+        if penalty == "half":
+            weights = weights[0], weights[1] / 2
+        if penalty in ("once", "half"):
             whole, own_terms = (
                 [part + weight for part, weight in zip(parts, weights)]
                 for parts in (whole, own_terms)
@@ -153,6 +158,18 @@ def sharing(
         )
 
     return answer
+
+
+def broken_worker_step(
+    x: np.ndarray, y: np.ndarray, real: np.ndarray, w: Any, decay: float, add: Callable
+) -> tuple:
+    """Return what the function of the exercise returns."""
+    if np.sum(real) == 0:
+        return 0.0, np.zeros_like(w)
+    answer = sharing("means added", penalty="each", loss="own")
+    loss, _ = answer(x, y, real, w, decay, lambda value: value)
+    errors = x @ w - y
+    return loss, add(2 * (real * errors) @ x / np.sum(real) + 2 * decay * w)
 
 
 def worker_step(
@@ -203,6 +220,22 @@ exercise(
         sharing("guarded means added", penalty="each"),
     ),
     mistake(
+        "own_means",
+        "The gradients of the workers' own means are added up; each returns its own loss.",
+        "By how many examples does one worker divide, and by how many are the losses of all?",
+        broken_worker_step,
+        sharing("means added", penalty="each", loss="own"),
+        sharing("guarded means added", penalty="each", loss="own"),
+        sharing("means added", loss="own"),
+        sharing("guarded means added", loss="own"),
+    ),
+    mistake(
+        "padding_in_gradient",
+        "The loss is right; in the gradient, rows count that are no real examples.",
+        "Where does `real` stand in the derivative of the loss?",
+        sharing(masked=False),
+    ),
+    mistake(
         "padding",
         "It is divided by the number of all rows, those that are no real examples included.",
         "What does `real` count?",
@@ -221,6 +254,12 @@ exercise(
         "What is the derivative of decay * sum(w**2)?",
         sharing(penalty="none"),
         sharing(penalty="loss only"),
+    ),
+    mistake(
+        "half_penalty",
+        "The gradient of the penalty has half the length that it should have.",
+        "What is the derivative of decay * sum(w**2)?",
+        sharing(penalty="half"),
     ),
     mistake(
         "own_gradient",
@@ -247,6 +286,12 @@ exercise(
         "The gradient of the examples has half the length that it should have.",
         "What is the derivative of a square?",
         sharing(factor=1.0),
+    ),
+    mistake(
+        "sign",
+        "The gradient of the examples has the wrong sign.",
+        "Which sign has the derivative of x @ w - y by w, and which that of y - x @ w?",
+        sharing(factor=-2.0),
     ),
     cases=lambda random: [
         by_hand(),
@@ -278,12 +323,14 @@ class Ring:
         if n * n * length > 9:
             return f"{workers}, each with {n} pieces of {length} whole numbers drawn from 1 to 99"
         held = [str(np.array(pieces, int).ravel().tolist()) for pieces in self.pieces]
-        return f"{workers} that hold{'s' * (n < 2)} {' and '.join(held)}"
+        alone = " and has nobody to send anything to" * (n < 2)
+        return f"{workers} that hold{'s' * (n < 2)} {' and '.join(held)}{alone}"
 
 
 def run_ring(answer: Callable, ring: Ring) -> dict:
     """Look at the sums that each worker returns, and at what it sends for them."""
     n, length = np.shape(ring.pieces)[1:]
+    sent = []
 
     def worker(pieces: list[np.ndarray], index: int, pass_on: Callable) -> np.ndarray:
         rounds = 0
@@ -303,6 +350,7 @@ def run_ring(answer: Callable, ring: Ring) -> dict:
                     f"It sends {np.size(array)} numbers in a round, and a piece has {length}.",
                     "Which single piece does the next worker need in this round?",
                 )
+            sent.append(index)
             return pass_on(array)
 
         value = answer(pieces, index, watched)
@@ -315,7 +363,10 @@ def run_ring(answer: Callable, ring: Ring) -> dict:
         return np.concatenate([np.reshape(each, length) for each in value])
 
     parts = [(pieces, i) for i, pieces in enumerate(ring.pieces)]
-    return {"what each worker has": run_workers(worker, parts, hand_on, "pass_on")}
+    sums = run_workers(worker, parts, hand_on, "pass_on")
+    if n > 1 and not sent:
+        raise NotRight("silent", "No worker sends anything.", "What does `pass_on` do?")
+    return {"what each worker has": sums}
 
 
 def around(
@@ -325,19 +376,22 @@ def around(
     into: int = -1,
     begin: int = 1,
     short: int = 0,
+    first_short: int = 0,
+    start: int = 0,
+    second_way: int = 0,
     divide: bool = False,
 ) -> Callable:
     """Make an answer, right or with faults."""
 
     def answer(pieces: list[np.ndarray], index: int, pass_on: Callable) -> list:
         n, sums = len(pieces), list(pieces)
-        for r in range(n - 1):
-            sent = (index + way * r) % n
+        for r in range(n - 1 - first_short):
+            sent = (index + start + way * r) % n
             came = pass_on((pieces if first == "own" else sums)[sent])
             got = (sent + into) % n
             sums[got] = came if first == "copy" else sums[got] + came
         for r in range(n - 1 - short if second != "none" else 0):
-            sent = (index + begin + way * r) % n
+            sent = (index + begin + (second_way or way) * r) % n
             came, got = pass_on(sums[sent]), (sent + into) % n
             sums[got] = sums[got] + came if second == "add" else came
         return [each / n for each in sums] if divide else sums
@@ -400,15 +454,17 @@ exercise(
         around(into=0),
         around(into=0, begin=0),
         around(into=1),
+        around(into=1, start=-1, begin=0),
     ),
     mistake(
         "other_way",
-        "It sends the pieces in rising order; so a sum that has just come isn't the next to go.",
+        "A trip takes the pieces in rising order; so what has just come isn't the next to go.",
         "In round 0 you send piece i. Which piece comes, and which do you send in round 1?",
         around(way=1),
         around(way=1, begin=0),
         around(way=1, begin=-1),
         around(way=1, second="none"),
+        around(second_way=1),
     ),
     mistake(
         "second_begin",
@@ -422,6 +478,12 @@ exercise(
         "The second trip ends a round too early: one sum of each worker isn't whole.",
         "How many workers don't know a sum yet when the second trip begins?",
         around(short=1),
+    ),
+    mistake(
+        "first_too_short",
+        "The first trip ends a round too early: no sum is whole when the second begins.",
+        "How many workers have to add their part to a piece?",
+        around(first_short=1),
     ),
     mistake(
         "averaged",
@@ -459,18 +521,20 @@ class Model:
     overlaps: bool = True
     round_parts: bool = True  # a ring sends pieces; else each round sends the whole gradient
     rounds: float = 2.0  # times n - 1
-    share: bool = True  # the batch is shared out among the workers
+    more_rounds: float = 0.0
+    waits: str = "each round"  # a latency for each round, or once, or never
+    share: str = "all"  # what is shared out among the workers: all, the backward pass, nothing
     forward: float = 1 / 3
     counts: str = "all"
 
     def seconds(self, n: int, compute: float, latency: float, transfer: float) -> float:
         """Return the seconds of a step with n workers."""
-        compute = compute / n if self.share else compute
-        rounds = self.rounds * (n - 1)
-        talk = rounds * latency + rounds * transfer / (n if self.round_parts else 1)
-        if self.overlaps:
-            return self.forward * compute + max((1 - self.forward) * compute, talk)
-        return compute + talk
+        rounds = self.rounds * (n - 1) + self.more_rounds
+        waits = {"each round": rounds, "a part": rounds / n, "once": min(1, rounds), "never": 0}
+        talk = waits[self.waits] * latency + rounds * transfer / (n if self.round_parts else 1)
+        forward = self.forward * compute / (n if self.share == "all" else 1)
+        backward = (1 - self.forward) * compute / (n if self.share != "nothing" else 1)
+        return forward + (max(backward, talk) if self.overlaps else backward + talk)
 
     def best(self, compute: float, latency: float, transfer: float, most: int) -> tuple:
         """Return the fastest number of workers, and the largest that is worth its cost."""
@@ -478,7 +542,8 @@ class Model:
         if self.counts == "powers":
             numbers = [n for n in numbers if n & (n - 1) == 0]
         times = {n: self.seconds(n, compute, latency, transfer) for n in numbers}
-        fast = min(times, key=lambda n: (round(times[n], 12), n))
+        fewer = -1 if self.counts == "last" else 1
+        fast = min(times, key=lambda n: (round(times[n], 12), fewer * n))
         return fast, max(n for n in times if n * times[n] <= 2 * times[1] * (1 + 1e-12))
 
 
@@ -502,7 +567,8 @@ LINKS = [  # seconds of computing, of a round, of sending a gradient, and the mo
     (1.5, 0.01, 0.1, 16),
     (0.9, 0.001, 0.5, 32),
     (0.3, 0.02, 0.0, 12),
-    (0.05, 0.03, 0.02, 8),
+    (3.0, 0.25, 2.0, 5),  # a step of two takes as long as one, and costs just twice as much
+    (3.0, 0.0, 0.4, 20),  # the fastest number isn't worth it
     (6.0, 0.0, 0.05, 40),
 ]
 
@@ -524,15 +590,36 @@ exercise(
     ),
     mistake(
         "thirds",
-        "The forward pass gets two thirds of the computing, and the backward pass one.",
-        "Which of the two is twice as long?",
+        "The backward pass doesn't get two thirds of the computing.",
+        "Which of the two passes is twice as long as the other?",
         Model(forward=2 / 3).best,
+        Model(forward=1 / 2).best,
     ),
     mistake(
         "one_way",
         "A gradient goes around the ring once only.",
         "After one round trip each piece is summed. Who knows it?",
         Model(rounds=1.0).best,
+    ),
+    mistake(
+        "n_rounds",
+        "The ring makes 2 n rounds, where n - 1 are enough for a trip.",
+        "How many rounds does a worker make that is alone?",
+        Model(more_rounds=2.0).best,
+    ),
+    mistake(
+        "latency",
+        "Not each round has its latency.",
+        "How many rounds are there, and what does each cost, however little is sent?",
+        Model(waits="a part").best,
+        Model(waits="once").best,
+        Model(waits="never").best,
+    ),
+    mistake(
+        "forward_not_shared",
+        "The forward pass takes each worker as long as one alone.",
+        "Of how many images does one of n workers compute the forward pass?",
+        Model(share="the backward pass").best,
     ),
     mistake(
         "whole_gradients",
@@ -550,7 +637,7 @@ exercise(
         "not_shared",
         "Each worker computes as long as one alone.",
         "How much of the batch has each of n workers?",
-        Model(share=False).best,
+        Model(share="nothing").best,
     ),
     mistake(
         "first_too_dear",
@@ -570,7 +657,54 @@ exercise(
         "The first number is right; the second compares seconds, not workers times seconds.",
         "Who pays for the other workers?",
         cheapest_of(lambda times, fast: max(i + 1 for i, t in enumerate(times) if t <= times[0])),
+        cheapest_of(lambda times, fast: sum(times <= 2 * times[0])),
+        cheapest_of(
+            lambda times, fast: max(
+                [1] + [i + 1 for i, t in enumerate(times) if t <= times[0] / 2]
+            )
+        ),
+    ),
+    mistake(
+        "same_number",
+        "The second number is the first one again.",
+        "May a step with more workers than the fastest still cost at most twice as much?",
         cheapest_of(lambda times, fast: fast),
+    ),
+    mistake(
+        "swapped",
+        "The two numbers are right, and have changed places.",
+        "Which is asked for first?",
+        lambda *case: best_workers(*case)[::-1],
+    ),
+    mistake(
+        "last_of_equal",
+        "Of equally short steps the one with more workers is chosen.",
+        "Who would pay for workers that make nothing faster?",
+        Model(counts="last").best,
+    ),
+    mistake(
+        "less_than_twice",
+        "A step that costs exactly twice as much isn't counted as worth it.",
+        "Is twice as much still *at most* twice as much?",
+        cheapest_of(
+            lambda times, fast: max(
+                [1] + [i + 1 for i, t in enumerate(times) if (i + 1) * t < 2 * times[0] - 1e-12]
+            )
+        ),
+    ),
+    mistake(
+        "from_zero",
+        "Both numbers are one too small.",
+        "How many workers are meant by the first element of your list?",
+        lambda *case: tuple(n - 1 for n in best_workers(*case)),
+    ),
+    mistake(
+        "not_most",
+        "The largest number that is tried is one less than `most`.",
+        "Where does `range` end?",
+        lambda compute, latency, transfer, most: best_workers(
+            compute, latency, transfer, most - 1
+        ),
     ),
     cases=lambda random: (
         LINKS
@@ -581,7 +715,7 @@ exercise(
                 round(float(random.uniform(0.0, 0.4)), 3),
                 int(random.integers(10, 60)),
             )
-            for _ in range(4)
+            for _ in range(3)
         ]
     ),
     question="How long is a step with 1 worker, and how long with 2? Do these two on paper.",
@@ -621,11 +755,9 @@ def order(log: Log) -> list[int]:
     return [int(line.split()[2]) for line in log]
 
 
-def fewest_begun(log: Log) -> int:
-    """Return the worker that has begun the fewest all-reduces; the first of them."""
-    said = parse(log)
-    begun = {w: sum(t.startswith("begins") for t in texts) for w, texts in said.items()}
-    return min(sorted(begun), key=lambda w: begun[w])
+def fewest(log: Log, worker: int, words: str) -> int:
+    """Return how many lines of a worker begin with these words."""
+    return sum(text.startswith(words) for text in parse(log)[worker])
 
 
 exercise(
@@ -649,6 +781,14 @@ exercise(
         "This is the worker that has written the fewest lines.",
         "Which of a worker's lines say that it waits?",
         lambda log: min(sorted(set(order(log))), key=order(log).count),
+        lambda log: min(order(log), key=order(log).count),
+    ),
+    mistake(
+        "fewest_batches",
+        "This is the worker that has had the fewest batches.",
+        "May the one that keeps the others waiting have had as many, or more?",
+        lambda log: min(order(log), key=lambda w: fewest(log, w, "has batch")),
+        lambda log: min(sorted(set(order(log))), key=lambda w: fewest(log, w, "has batch")),
     ),
     mistake(
         "other_all_reduce",
@@ -657,7 +797,8 @@ exercise(
         not_in_one,
         lambda log: -1 if not_in_one(log) is None else not_in_one(log),
         lambda log: 0 if not_in_one(log) is None else not_in_one(log),
-        fewest_begun,
+        lambda log: min(sorted(set(order(log))), key=lambda w: fewest(log, w, "begins")),
+        lambda log: min(order(log), key=lambda w: fewest(log, w, "begins")),
     ),
     cases=lambda random: [
         (write_log(random, workers, who, cause, steps),)
@@ -668,7 +809,7 @@ exercise(
             (4, 3, "fewer batches", 2),
             (5, 1, "alone", 1),
             (3, 0, "killed", 2),
-            (4, 2, "reads", 3),
+            (4, 2, "alone", 3),
             (12, 10, "reads", 1),
         ]
     ],
@@ -691,8 +832,9 @@ def by_log(value: Any) -> Any:
         return value
     told = {}
     for log, pair in value.items():
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            fact = f"Log {log} must have a pair, such as (0, 'a'), and has {pair!r}."
+        proper = isinstance(pair, tuple | list) and len(pair) == 2
+        if not proper or isinstance(pair[0], str) or pair[1] not in list("abcdef"):
+            fact = f"Log {log} must have a number and a small letter from a to f, as in (0, 'a')."
             raise NotRight("no_pair", fact)
         told |= {f"the worker of log {log}": pair[0], f"the cause of log {log}": pair[1]}
     return told
@@ -708,10 +850,22 @@ def wrong_ones(what: str) -> Callable:
     return seen
 
 
+def names_one_that_waits(found: list[Parts], right: list[Parts]) -> bool:
+    """Tell whether the worker of a log is in the all-reduce in which others are."""
+    waiting = {2: (0, 1), 3: (1, 2, 3), 4: (0, 1, 2)}
+    return any(found[0][f"the worker of log {log}"] in who for log, who in waiting.items())
+
+
 exercise(
     "8.5",
     "Four runs that don't get on",
     3,
+    mistake(
+        "waits",
+        "In at least one log you name a worker that waits in the same all-reduce as others.",
+        "For whom do they wait who are in that all-reduce?",
+        seen=names_one_that_waits,
+    ),
     mistake(
         "workers",
         "All causes are right; at least one worker isn't.",

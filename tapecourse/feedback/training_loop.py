@@ -5,11 +5,12 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import tensorflow as tf
 import keras
 
-from tapecourse.feedback.checking import seed_weights
+from tapecourse.feedback.checking import matched, seed_weights
 from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
 from tapecourse.feedback.predictions import predict
 
@@ -51,6 +52,14 @@ exercise(
         "How many images were seen?",
         lambda losses, sizes: np.dot(losses, sizes) / (len(sizes) * max(sizes)),
         lambda losses, sizes: np.dot(losses, sizes) / (len(sizes) * sizes[0]),
+    ),
+    mistake(
+        "all_but_last",
+        "It takes every batch but the last to be as large as the first.",
+        "Which sizes are given?",
+        lambda losses, sizes: np.average(
+            losses, weights=[*[sizes[0]] * (len(sizes) - 1), sizes[-1]]
+        ),
     ),
     mistake(
         "by_steps",
@@ -128,6 +137,27 @@ exercise(
         ),
     ),
     mistake(
+        "first_size",
+        "every step is taken to be as long as the first.",
+        "Which sizes are given?",
+        *placed(
+            "steps",
+            lambda s, e: np.add.outer(np.arange(e), np.arange(len(s)) * s[0] / s.sum()).ravel(),
+        ),
+    ),
+    mistake(
+        "middle",
+        "each loss is drawn in the middle of its step.",
+        "A loss is measured before its step's update. How many images had the model learnt from?",
+        *placed("steps", lambda s, e: before(s, e) + np.tile(s, e) / s.sum() / 2),
+    ),
+    mistake(
+        "images",
+        "All places are numbers of images, not of epochs.",
+        "Where is 1 on the axis?",
+        lambda sizes, epochs: tuple(sum(sizes) * each for each in places(sizes, epochs)),
+    ),
+    mistake(
         "not_in_epochs",
         "these are steps or images, not epochs.",
         "Where is 1 on the axis?",
@@ -142,6 +172,12 @@ exercise(
             lambda s, e: np.tile((np.cumsum(s) - s) / s.sum(), e),
             lambda s, e: np.tile(np.cumsum(s) / s.sum(), e),
         ),
+    ),
+    mistake(
+        "mean_of_steps",
+        "the mean is drawn at the mean of the places of its steps.",
+        "The last step ends when the epoch ends. Where is the middle of an epoch?",
+        *placed("means", lambda s, e: before(s, e).reshape(e, -1).mean(axis=1)),
     ),
     mistake(
         "mean_at_end",
@@ -206,7 +242,11 @@ def run_steps(
             raise NotRight(
                 "no_return", "The step returns None.", "Does the inner function end in `return`?"
             )
-        seen[f"the loss of the {which} step"] = np.asarray(loss)
+        loss = np.asarray(loss)
+        if loss.size != 1:
+            fact = f"The step must return one number, not an array of the shape {loss.shape}."
+            raise NotRight("no_number", fact, "What is asked for, the losses or their mean?")
+        seen[f"the loss of the {which} step"] = loss
         weights.append(weights_of(model))
         for name, after in weights[-1].items():
             seen[f"the change of the {name} in the {which} step"] = after - weights[-2][name]
@@ -234,18 +274,19 @@ def weights_of(model: keras.Sequential) -> dict[str, np.ndarray]:
 
 
 def mean_loss(
-    model: Any, images: Any, labels: Any, training: bool = True, logits: bool = True
+    model: Any, images: Any, labels: Any, training: bool = True, logits: bool | str = True
 ) -> Any:
     """Return the mean cross-entropy of a batch, right or wrong."""
     outputs = model(images, training=training)
+    outputs = tf.nn.softmax(outputs) if logits == "softmax" else outputs
     loss_function: Any = keras.losses.sparse_categorical_crossentropy
-    losses = loss_function(labels, outputs, from_logits=logits)
+    losses = loss_function(labels, outputs, from_logits=bool(logits))
     return tf.reduce_mean(losses)
 
 
 def step_with(
     training: bool = True,
-    logits: bool = True,
+    logits: bool | str = True,
     weigh: Callable = lambda n: 1.0,
     update: str = "given",
     report: str = "loss",
@@ -267,9 +308,10 @@ def step_with(
             losses.append(loss)
             if report in ("training again", "inference between"):
                 reported = mean_loss(model, images, labels, report.startswith("training"))
-            if update == "by hand":
+            if update.startswith("by hand"):
+                rate = 0.1 if update.endswith("0.1") else opt.learning_rate
                 for variable, gradient in zip(variables, gradients):
-                    variable.assign_sub(opt.learning_rate * gradient)
+                    variable.assign_sub(rate * gradient)
             elif update != "none":
                 if update == "new":
                     opt = type(opt).from_config(opt.get_config())
@@ -315,6 +357,11 @@ def left_over() -> list:
         )
         found.append(mistake(keys[0], f"{fact[0].upper()}{fact[1:]}.", question, answer))
     return found
+
+
+def last(model: Any) -> list:
+    """Return the variables of the last layer."""
+    return model.layers[-1].trainable_variables
 
 
 STEPS = [((4,), 3, 0.1), ((3, 2, 1), 4, 0.05)]
@@ -377,6 +424,24 @@ exercise(
         step_with(update="new"),
     ),
     mistake(
+        "divided_twice",
+        "The gradient is divided by the number of images once more.",
+        "Which loss do you differentiate? Is it a mean already?",
+        step_with(weigh=lambda n: 1 / n),
+    ),
+    mistake(
+        "softmax_twice",
+        "The softmax is taken twice: the loss function, told that it gets logits, takes its own.",
+        "What must a loss function with `from_logits=True` be given?",
+        step_with(logits="softmax"),
+    ),
+    mistake(
+        "last_layer",
+        "Only the last layer is trained.",
+        "Which variables does the optimizer get?",
+        step_with(choose=last),
+    ),
+    mistake(
         "later_loss",
         "The first loss is right; the second is the mean of both.",
         "Does anything collect losses from step to step?",
@@ -386,11 +451,6 @@ exercise(
     question="Which loss is differentiated, in which mode, and who makes the update?",
     **WATCHED_STEPS,
 )(make_step)
-
-
-def last(model: Any) -> list:
-    """Return the variables of the last layer."""
-    return model.layers[-1].trainable_variables
 
 
 def changes(what: str) -> Callable:
@@ -419,7 +479,7 @@ exercise(
     mistake(
         "others",
         "A layer below the last has changed too.",
-        "Which variables does the optimizer get? One with weight decay changes all of them.",
+        "Which variables does the optimizer get? Weight decay alone changes each of them.",
         seen=changes("weights below"),
     ),
     mistake(
@@ -431,7 +491,7 @@ exercise(
     mistake(
         "mode_of_loss",
         "The layers below run in training mode.",
-        "As what shall they serve, and how do they run in use?",
+        "They are to extract features only: in which mode do they run in use?",
         seen=lambda found, right: as_with(found, step_with(choose=last)),
     ),
     mistake(
@@ -471,6 +531,7 @@ exercise(
         "The given optimizer doesn't make every update.",
         "Where are its momentum and its weight decay?",
         step_with(training=False, update="by hand", choose=last),
+        step_with(training=False, update="by hand, 0.1", choose=last),
         step_with(training=False, update="new", choose=last),
     ),
     cases=lambda random: [(*how, decay) for how, decay in zip(STEPS, (0.1, None))],
@@ -507,7 +568,7 @@ class Reader(keras.Model):
         self.most_images.assign(tf.maximum(self.most_images, tf.shape(images)[0]))
         self.has_trained = self.has_trained or bool(training)
         digits = tf.cast(tf.round(images[:, 0, 0, 0] * 10), tf.int32) + int(bool(training))
-        return tf.one_hot(digits % 10, 10)
+        return tf.one_hot(digits % 10, 10) - 3.0  # the largest is no probability, and below 0
 
 
 def judge_reader(answer: Callable, labels: np.ndarray, read: np.ndarray, batch_size: int) -> dict:
@@ -678,6 +739,11 @@ def valid(losses: np.ndarray, window: int) -> np.ndarray:
     return np.convolve(losses, np.ones(window) / window, "valid")
 
 
+def padded(losses: np.ndarray, window: int, *how: Any, **options: Any) -> np.ndarray:
+    """Add half a window at both ends."""
+    return np.pad(losses, half(window), *how, **options)
+
+
 def ends_kept(losses: np.ndarray, window: int) -> np.ndarray:
     """Leave the ends as they are."""
     smoothed = np.array(losses)
@@ -711,6 +777,39 @@ exercise(
         "Only whole windows have a point.",
         "How many points are asked for? What is the mean over near the ends?",
         valid,
+        lambda losses, window: padded(valid(losses, window), window, constant_values=np.nan),
+    ),
+    mistake(
+        "padded",
+        "In the middle it is right; at the ends it takes losses that there aren't.",
+        "Which losses does the window really hold there? What does padding add?",
+        lambda losses, window: valid(padded(losses, window, "edge"), window),
+        lambda losses, window: valid(padded(losses, window, "reflect"), window),
+    ),
+    mistake(
+        "shrinks",
+        "In the middle it is right; near an end the window is cut on the other side, too.",
+        "Which losses of the window exist there? May any of them be left out?",
+        lambda losses, window: np.array(
+            [
+                np.mean(losses[i - k : i + k + 1])
+                for i in range(len(losses))
+                for k in [min(half(window), i, len(losses) - 1 - i)]
+            ]
+        ),
+    ),
+    mistake(
+        "as_they_are",
+        "These are the losses themselves.",
+        "Of which losses is each point to be the mean?",
+        lambda losses, window: losses,
+    ),
+    mistake(
+        "exponential",
+        "This is an exponential moving mean, of the losses so far.",
+        "How many losses before, and how many after, belong into the window?",
+        lambda losses, window: pd.Series(losses).ewm(span=window).mean(),
+        lambda losses, window: pd.Series(losses).ewm(span=window, adjust=False).mean(),
     ),
     mistake(
         "zeros",
@@ -753,6 +852,7 @@ exercise(
         moving(lambda w: half(w) + 1, lambda w: half(w) + 1),
         moving(lambda w: w, lambda w: w),
         moving(lambda w: w, lambda w: w - 1),
+        moving(lambda w: 1, lambda w: 1),
     ),
     mistake(
         "median",
@@ -802,6 +902,15 @@ exercise(
         lambda: faults() | {1: "e", 4: "c"},
     ),
     mistake(
+        "two_swapped",
+        "Two curves are exchanged, all others are right.",
+        "For each: which way does it go, does it jump, and where is validation?",
+        seen=lambda found, right: (
+            sum(found[0][k] != v for k, v in right[0].items()) == 2
+            and len(set(map(str, found[0].values()))) == len(right[0])
+        ),
+    ),
+    mistake(
         "several",
         "Several curves are matched wrongly.",
         "For each: which way does it go, does it jump, and where is validation?",
@@ -822,9 +931,7 @@ exercise(
 
 def numbered(value: Any) -> Any:
     """Name the entries of a dict by their numbers."""
-    if isinstance(value, dict):
-        return {f"curve {key}": each for key, each in value.items()}
-    return value
+    return matched(value, "curve", 6, "abcdef")
 
 
 # --- 5.8
@@ -875,6 +982,26 @@ exercise(
             confusion(labels, predictions, classes)
             / np.maximum(confusion(labels, predictions, classes).sum(1, keepdims=True), 1)
         ),
+        lambda labels, predictions, classes: (
+            confusion(labels, predictions, classes)
+            / confusion(labels, predictions, classes).sum(1, keepdims=True)
+        ),
+    ),
+    mistake(
+        "right_only",
+        "Only the diagonal is filled.",
+        "Where are the images that were read wrongly?",
+        lambda labels, predictions, classes: (
+            confusion(labels, predictions, classes) * np.eye(classes, dtype=int)
+        ),
+    ),
+    mistake(
+        "one_row",
+        "All rows are the same, and hold the images of all labels.",
+        "What does `[[0] * n] * n` make: n rows, or one row n times?",
+        lambda labels, predictions, classes: np.tile(
+            np.bincount(predictions, minlength=classes), (classes, 1)
+        ),
     ),
     mistake(
         "classes_seen",
@@ -919,6 +1046,19 @@ def by_last(losses: list, patience: int) -> tuple:
     return len(losses), int(np.argmin(losses)) + 1
 
 
+def added_up(losses: list, patience: int) -> tuple:
+    """Count all epochs without an improvement."""
+    best = worse = 0
+    for epoch in range(1, len(losses)):
+        if losses[epoch] < losses[best]:
+            best = epoch
+        else:
+            worse += 1
+        if worse >= patience:
+            return epoch + 1, best + 1
+    return len(losses), best + 1
+
+
 def shifted(by: int) -> Callable:
     """Make an answer that is too patient."""
     return lambda losses, patience: stopping(losses, patience + by)
@@ -948,6 +1088,24 @@ exercise(
         lambda losses, patience: stopping(losses, patience - 1) if patience > 1 else (1, 1),
     ),
     mistake(
+        "no_new_count",
+        "Epochs without an improvement are added up, also with improvements between them.",
+        "How many of them are in a row? What must an improvement do to their number?",
+        added_up,
+    ),
+    mistake(
+        "never",
+        "It never stops before the end.",
+        "What is `patience` for?",
+        lambda losses, patience: (len(losses), int(np.argmin(losses)) + 1),
+    ),
+    mistake(
+        "exchanged",
+        "The two epochs are returned in the other order.",
+        "Which of them comes first?",
+        lambda losses, patience: stopping(losses, patience)[::-1],
+    ),
+    mistake(
         "best_of_all",
         "The best epoch is looked for in all losses, also those after the stop.",
         "Which epochs has the run really seen?",
@@ -969,6 +1127,7 @@ exercise(
         ([1.0, 1.0, 2.0], 5),
         ([2.0], 3),
         ([3.0, 2.0, 1.0], 2),
+        ([40.0, 30.0, 0.0, 0.5, 0.4], 2),
         *[([round(float(x), 2) for x in random.uniform(0, 3, 9)], k) for k in (1, 2, 3, 4)],
     ],
     question="Go through them with a finger on the best one so far. When does patience end?",

@@ -52,7 +52,14 @@ wrong("10.1", "sum")(agreement(collect=sum))
 wrong("10.1", "one_image")(agreement(collect=lambda found: found[0]))
 wrong("10.1", "one_network")(agreement(network=0))
 wrong("10.1", "distance")(agreement(collect=lambda found: 1 - np.mean(found)))
-wrong("10.1", "counterexample")(agreement(collect=np.median))
+wrong("10.1", "median")(agreement(collect=np.median))
+wrong("10.1", "size")(agreement(collect=lambda found: np.abs(found).mean()))
+wrong("10.1", "argsort")(
+    agreement(correlate=lambda a, b: np.corrcoef(a.argsort(), b.argsort())[0, 1])
+)
+wrong("10.1", "ties")(
+    agreement(correlate=lambda a, b: np.corrcoef(rankdata(a, "min"), rankdata(b, "min"))[0, 1])
+)
 wrong("10.1", "counterexample")(agreement(collect=lambda found: abs(np.mean(found)) + 0.1))
 
 
@@ -60,6 +67,21 @@ wrong("10.1", "counterexample")(agreement(collect=lambda found: abs(np.mean(foun
 def all_at_once(way, trained, randomized, images):
     a, b = ([np.abs(way(net, image)) for image in images] for net in (trained, randomized))
     return spearmanr(np.ravel(a), np.ravel(b))[0]
+
+
+@wrong("10.1", "mean_map")
+def maps_averaged(way, trained, randomized, images):
+    a, b = (sum(np.abs(way(net, image)) for image in images) for net in (trained, randomized))
+    return spearmanr(a.ravel(), b.ravel())[0]
+
+
+@wrong("10.1", "in_lines")
+def ranked_in_columns(way, trained, randomized, images):
+    found = []
+    for image in images:
+        ranks = (rankdata(np.abs(way(net, image)), axis=0) for net in (trained, randomized))
+        found.append(np.corrcoef(*(each.ravel() for each in ranks))[0, 1])
+    return np.mean(found)
 
 
 # 10.2: spot the edge detector
@@ -135,8 +157,11 @@ wrong("10.3", "gap_of_image")(path(gap=lambda total, change, after: total - afte
 wrong("10.3", "gap_sign")(path(gap=lambda total, change, after: change - total))
 wrong("10.3", "gap_size")(path(gap=lambda total, change, after: abs(total - change)))
 wrong("10.3", "no_gap")(path(gap=lambda total, change, after: total))
-wrong("10.3", "counterexample")(path(place=1.0))
-wrong("10.3", "counterexample")(path(factor=lambda image, baseline: 1.0))
+wrong("10.3", "gap_plus")(path(gap=lambda total, change, after: total + change - 2 * after))
+wrong("10.3", "change")(path(gap=lambda total, change, after: change))
+wrong("10.3", "right")(path(place=1.0))
+wrong("10.3", "no_factor")(path(factor=lambda image, baseline: 1.0))
+wrong("10.3", "reversed")(path(factor=lambda image, baseline: baseline - image))
 wrong("10.3", "count")(lambda *arguments: in_a_loop(*arguments)[0])
 
 
@@ -191,7 +216,7 @@ wrong("10.4", "transposed")(combined(lambda j, b: -np.linalg.inv(j).T @ b))
 wrong("10.4", "product")(combined(lambda j, b: -j @ b))
 wrong("10.4", "elementwise")(combined(lambda j, b: -b / j.diagonal()))
 wrong("10.4", "fixed_point")(combined(lambda j, b: np.linalg.inv(np.eye(len(b)) - j) @ b))
-wrong("10.4", "counterexample")(combined(lambda j, b: -2 * np.linalg.solve(j, b)))
+wrong("10.4", "factor")(combined(lambda j, b: -2 * np.linalg.solve(j, b)))
 wrong("10.4", "counterexample")(combined(lambda j, b: -np.linalg.solve(j, b[:, None])))
 
 
@@ -212,6 +237,9 @@ def summed(residual, x, theta):
         tape.watch(theta)
         value = residual(x, theta)
     return -np.linalg.inv(by_x).sum(axis=1) * tape.gradient(value, theta).numpy()
+
+
+wrong("10.4", "summed")(combined(lambda j, b: -np.sum(b) / np.sum(j, axis=0)))
 
 
 # 10.5: make it read what you want
@@ -282,6 +310,8 @@ wrong("10.5", "plain")(moves(lambda gradient: -gradient, in_range))
 wrong("10.5", "ball")(moves(down, in_range))
 wrong("10.5", "ball")(moves(down, lambda moved, start, size: moved))
 wrong("10.5", "scale")(moves(down, in_ball))
+wrong("10.5", "no_slope")(moves(lambda gradient: np.where(gradient > 0, -1.0, 1.0), both))
+wrong("10.5", "scaled")(moves(lambda gradient: -gradient / np.linalg.norm(gradient), both))
 wrong("10.5", "stale")(moves(down, both, lambda moved, start: start))
 wrong("10.5", "counterexample")(moves(lambda gradient: -2 * tf.sign(gradient), both))
 wrong("10.5", "no_return")(lambda *arguments: None)
@@ -293,7 +323,48 @@ def put_back_at_the_end(network, images, targets, size, stride, steps):
     return both(free(network, images, targets, size, stride, steps), images, size)
 
 
-@wrong("10.5", "counterexample")
+def with_network(change):
+    """Make an answer from the right one: in each step the network is changed."""
+    return lambda network, *others: moves(down, both)(change(network), *others)
+
+
+def with_steps(more):
+    """Make an answer from the right one that takes more steps, or fewer."""
+    return lambda *case: moves(down, both)(*case[:-1], case[-1] + more)
+
+
+wrong("10.5", "one_step_more")(with_steps(1))
+wrong("10.5", "one_step_less")(with_steps(-1))
+wrong("10.5", "softmaxed")(
+    with_network(lambda network: lambda images, training: tf.nn.softmax(network(images)))
+)
+
+
+@wrong("10.5", "own_class")
+def away_from_what_it_is(network, images, targets, *how):
+    return moves(tf.sign, both)(network, images, tf.argmax(network(images), axis=1), *how)
+
+
+@wrong("10.5", "logit")
+def towards_the_logit(network, images, targets, size, stride, steps):
+    moved = images
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            tape.watch(moved)
+            logits = tf.gather(network(moved, training=False), targets, batch_dims=1)
+        moved = both(moved + stride * tf.sign(tape.gradient(logits, moved)), images, size)
+    return moved
+
+
+@wrong("10.5", "before")
+def around_the_step_before(network, images, targets, size, stride, steps):
+    moved = images
+    for _ in range(steps):
+        moved = moves(down, both)(network, moved, targets, size, stride, 1)
+    return moved
+
+
+@wrong("10.5", "training")
 def in_training_mode(network, images, targets, size, stride, steps):
     def trained(images, training):
         return network(images, training=True)
@@ -353,7 +424,10 @@ wrong("10.6", "sum")(traced(times, np.sum))
 wrong("10.6", "one_probe")(traced(times, lambda found: found[0]))
 wrong("10.6", "not_dotted")(traced(lambda v, h: sum(np.sum(each) for each in h)))
 wrong("10.6", "length")(traced(lambda v, h: times(h, h)))
-wrong("10.6", "counterexample")(traced(lambda v, h: times(v, h) / 2))
+wrong("10.6", "half")(traced(lambda v, h: times(v, h) / 2))
+wrong("10.6", "per_element")(traced(lambda v, h: times(v, h) / times(v, v)))
+wrong("10.6", "first_variable")(traced(lambda v, h: times(v[:1], h[:1])))
+wrong("10.6", "sizes")(traced(lambda v, h: abs(times(v, h))))
 
 
 @wrong("10.6", "gradient")
@@ -362,6 +436,16 @@ def first_derivative(loss, variables, probes):
         value = loss()
     gradients = tape.gradient(value, variables)
     return np.mean([times(vector, gradients) for vector in probes])
+
+
+@wrong("10.6", "exact")
+def element_by_element(loss, variables, probes):
+    total, sizes = 0.0, [int(tf.size(x)) for x in variables]
+    for row in np.eye(sum(sizes), dtype="float32"):
+        parts = np.split(row, np.cumsum(sizes)[:-1])
+        vector = [part.reshape(x.shape) for part, x in zip(parts, variables)]
+        total += times(vector, product(loss, variables, vector))
+    return total
 
 
 @wrong("10.6", "blocks")

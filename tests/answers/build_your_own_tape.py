@@ -12,7 +12,14 @@ from tapecourse.feedback.build_your_own_tape import with_parts
 # W.1: a node
 
 
-class Node:
+class Operators:
+    """As the notebook gives it; here nobody writes node + node."""
+
+    __add__: Any = None
+    __radd__: Any = None
+
+
+class Node(Operators):
     def __init__(self, value, edges=(), operation=""):
         self.value = np.array(value, dtype=float)
         self.edges = tuple(edges)
@@ -28,7 +35,7 @@ right("W.1")(Node)
 
 @right("W.1")
 @dataclass(eq=False)
-class Node:  # noqa: F811  learners' names are all alike
+class Node(Operators):  # noqa: F811  learners' names are all alike
     value: Any
     edges: tuple = ()
     operation: str = ""
@@ -39,7 +46,7 @@ class Node:  # noqa: F811  learners' names are all alike
 
 
 @right("W.1")
-class FrozenNode:
+class FrozenNode(Operators):
     __slots__ = ("value", "edges", "operation")
 
     def __init__(self, value, edges=None, operation=""):
@@ -84,7 +91,7 @@ class TheListItself(Node):
 
 @wrong("W.1", "by_value")
 @dataclass
-class ComparedByValue:
+class ComparedByValue(Operators):
     value: Any
     edges: tuple = ()
     operation: str = ""
@@ -112,10 +119,36 @@ class WithoutOperation:
         self.value, self.edges = np.array(value, float), tuple(edges)
 
 
-@wrong("W.1", "counterexample")
+@wrong("W.1", "no_edges")
 class ForgetsEdges(Node):
     def __init__(self, value, edges=(), operation=""):
         super().__init__(value, (), operation)
+
+
+@wrong("W.1", "list_of_edges")
+class ListOfEdges(Node):
+    def __init__(self, value, edges=(), operation=""):
+        super().__init__(value, edges, operation)
+        self.edges = list(edges)
+
+
+@wrong("W.1", "operation_lost")
+class NoneForNothing(Node):
+    def __init__(self, value, edges=(), operation=None):
+        super().__init__(value, edges, operation)
+
+
+@wrong("W.1", "own_shape")
+class AlwaysWithAnAxis(Node):
+    def __init__(self, value, edges=(), operation=""):
+        super().__init__(np.atleast_1d(value), edges, operation)
+
+
+@wrong("W.1", "no_operators")
+class NoOperators:
+    def __init__(self, value, edges=(), operation=""):
+        self.value, self.edges = np.array(value, float), tuple(edges)
+        self.operation = operation
 
 
 # W.2: two operations, recorded
@@ -186,13 +219,53 @@ def nodes_only(a, b):
     return Node(x * y, [(a, lambda bar: bar * y), (b, lambda bar: bar * x)], "multiply")
 
 
-@wrong("W.2", "counterexample")
+@wrong("W.2", "same_pull_back")
 def one_pull_back_for_both(a, b):
     parents, edges = [lift(a), lift(b)], []
     for i in (0, 1):
         factor = parents[1 - i].value
         edges.append((parents[i], lambda bar: bar * factor))  # noqa: B023  the fault
     return Node(parents[0].value * parents[1].value, edges, "multiply")
+
+
+def product_with(back, named="multiply", joined=False):
+    def multiply(a, b):
+        a, b = lift(a), lift(b)
+        x, y = a.value, b.value
+        edges = [(a, lambda bar: back(bar, y)), (b, lambda bar: back(bar, x))]
+        return Node(x * y, list(dict(edges).items()) if joined else edges, named)
+
+    return multiply
+
+
+wrong("W.2", "slope_of_a_sum")(product_with(lambda bar, other: bar))
+wrong("W.2", "summed")(product_with(lambda bar, other: np.sum(bar * other)))
+wrong("W.2", "operation_name")(product_with(lambda bar, other: bar * other, named="mul"))
+wrong("W.2", "joined")(product_with(lambda bar, other: bar * other, joined=True))
+
+
+def doubled(a, b):
+    a, b = lift(a), lift(b)
+    if a is b:
+        return Node(2 * a.value, [(a, lambda bar: 2 * bar)], "add")
+    return add(a, b)
+
+
+wrong("W.2", "joined")(with_parts(multiply, add=doubled))
+
+
+def subtracted(a, b):
+    a, b = lift(a), lift(b)
+    return Node(a.value + b.value, [(a, lambda bar: bar), (b, lambda bar: -bar)], "add")
+
+
+wrong("W.2", "slope_of_add")(with_parts(multiply, add=subtracted))
+
+
+@wrong("W.2", "pair_order")
+def pull_back_first(a, b):
+    product = multiply(a, b)
+    return Node(product.value, [edge[::-1] for edge in product.edges], "multiply")
 
 
 @wrong("W.2", "counterexample")
@@ -313,19 +386,21 @@ def slopes_alone(result, sources):
     bars = {}
     for node in sorted_back(result):
         for parent, pull_back in node.edges:
-            bars[parent] = bars.get(parent, 0) + pull_back(np.ones_like(node.value))
+            share = pull_back(np.ones_like(node.value))
+            bars[parent] = bars.get(parent, 0) + fit(share, parent.value.shape)
     bars[result] = np.ones_like(result.value)
     return [bars.get(each, np.zeros_like(each.value)) for each in sources]
 
 
 @wrong("W.3", "paths")
 def every_path(result, sources):
-    bars, left = {each: np.zeros_like(each.value) for each in sources}, [(result, 1.0)]
+    bars = {each: np.zeros_like(each.value) for each in sources}
+    left = [(result, np.ones_like(result.value))]
     while left:
         node, bar = left.pop()
         if node in bars:
             bars[node] = bars[node] + bar
-        left += [(parent, pull_back(bar)) for parent, pull_back in node.edges]
+        left += [(p, fit(pull_back(bar), p.value.shape)) for p, pull_back in node.edges]
     return list(bars.values())
 
 
@@ -348,7 +423,37 @@ def first_only(result, sources):
     return gradient(result, sources)[0]
 
 
-@wrong("W.3", "counterexample")
+def walked(result, sources, seed=1.0, fitted=True, skips=False):
+    bars = {result: seed * np.ones_like(result.value)}
+    for node in sorted_back(result):
+        for parent, pull_back in node.edges:
+            share = pull_back(bars[node])
+            share = fit(share, parent.value.shape) if fitted else share
+            share = 0 * share if skips and not np.all(bars[node]) else share
+            bars[parent] = bars.get(parent, 0.0) + share
+    return [bars.get(each, np.zeros_like(each.value)) for each in sources]
+
+
+wrong("W.3", "no_fit")(lambda result, sources: walked(result, sources, fitted=False))
+wrong("W.3", "skips")(lambda result, sources: walked(result, sources, skips=True))
+wrong("W.3", "seed")(lambda result, sources: walked(result, sources, seed=result.value))
+
+
+@wrong("W.3", "number")
+def plain_zeros(result, sources):
+    reached = set(sorted_back(result))
+    return [bar if s in reached else 0.0 for s, bar in zip(sources, gradient(result, sources))]
+
+
+@wrong("W.3", "kept")
+def edges_used_up(result, sources):
+    found = gradient(result, sources)
+    for node in sorted_back(result):
+        node.edges = ()
+    return found
+
+
+@wrong("W.3", "factor")
 def without_the_seed(result, sources):
     return [2 * bar for bar in gradient(result, sources)]
 
@@ -391,6 +496,18 @@ def without_keepdims(bar, shape):
     while bar.ndim > len(shape):
         bar = bar.sum(0)
     return bar.sum(tuple(i for i, n in enumerate(shape) if n == 1))
+
+
+wrong("W.4", "all_of_it")(lambda bar, shape: np.full(shape, bar.sum()))
+wrong("W.4", "first_axis")(lambda bar, shape: bar.sum(0))
+wrong("W.4", "counted")(lambda bar, shape: np.full(shape, bar.size / np.prod(shape)))
+
+
+@wrong("W.4", "largest")
+def largest_copy(bar, shape):
+    padded = (1,) * (bar.ndim - len(shape)) + tuple(shape)
+    axes = tuple(i for i, n in enumerate(padded) if n == 1)
+    return bar.max(axes, keepdims=True).reshape(shape)
 
 
 @wrong("W.4", "length_one")
@@ -447,7 +564,14 @@ def product(by_a, by_b=lambda x, y, bar: x.T @ bar):
 wrong("W.5", "not_transposed")(product(lambda x, y, bar: bar @ y))
 wrong("W.5", "order")(product(lambda x, y, bar: y.T @ bar))
 wrong("W.5", "order")(product(lambda x, y, bar: bar @ y.T, lambda x, y, bar: bar @ x.T))
-wrong("W.5", "counterexample")(product(lambda x, y, bar: y.T, lambda x, y, bar: x.T))
+wrong("W.5", "no_bar")(product(lambda x, y, bar: y.T, lambda x, y, bar: x.T))
+wrong("W.5", "other_factor")(product(lambda x, y, bar: bar @ x.T, lambda x, y, bar: y.T @ bar))
+wrong("W.5", "elements")(product(lambda x, y, bar: bar * y, lambda x, y, bar: bar * x))
+
+
+@wrong("W.5", "operation_name")
+def at_sign(a, b):
+    return Node(lift(a).value @ lift(b).value, matmul(a, b).edges, "@")
 
 
 @wrong("W.5", "counterexample")
@@ -484,7 +608,7 @@ log = of_one_element("log", np.log, lambda x: 1 / x)
 
 @right("W.6")
 def cross_entropy(logits, labels):
-    z = add(logits, -np.max(logits.value))  # one shift for all is enough for logits as these
+    z = add(logits, -np.max(logits.value, axis=1, keepdims=True))
     n, k = z.value.shape
     sums = log(matmul(exp(z), np.ones((k, 1))))
     chosen = matmul(multiply(z, np.eye(k)[labels]), -np.ones((k, 1)))
@@ -499,6 +623,14 @@ def in_one_node(logits, labels):
     slope[rows, labels] -= 1
     edge = logits, lambda bar: bar * slope / len(labels)
     return Node(-logarithms[rows, labels].mean(), [edge], "loss")
+
+
+def logarithms_of(z):
+    return z - np.logaddexp.reduce(z, axis=1, keepdims=True)
+
+
+def mean_of(z, truth):
+    return -np.mean((logarithms_of(z) * truth).sum(1))
 
 
 def one_node(loss, slope):
@@ -530,9 +662,9 @@ def sum_of_losses(logits, labels):
 
 def over_the_batch(logits, labels):
     z = logits.value
-    p = np.exp(z - z.max(0)) / np.exp(z - z.max(0)).sum(0)
-    loss = -np.log(p[np.arange(len(labels)), labels]).mean()
-    slope = (p - np.eye(z.shape[1])[labels]) / len(labels)
+    logarithms = z - np.logaddexp.reduce(z, axis=0)
+    loss = -logarithms[np.arange(len(labels)), labels].mean()
+    slope = (np.exp(logarithms) - np.eye(z.shape[1])[labels]) / len(labels)
     return Node(loss, [(logits, lambda bar: bar * slope)], "loss")
 
 
@@ -563,8 +695,68 @@ wrong("W.6", "log_slope")(
     with_parts(cross_entropy, log=of_one_element("log", np.log, lambda x: x))
 )
 wrong("W.6", "counterexample")(
-    with_parts(cross_entropy, exp=of_one_element("exp", np.exp, lambda x: x * np.exp(x)))
+    with_parts(cross_entropy, exp=of_one_element("exp", np.exp, lambda x: x**2 * np.exp(x)))
 )
+for misconception, name, function, slope in [
+    ("exp_slope", "exp", np.exp, lambda x: x * np.exp(x)),
+    ("exp_slope", "exp", np.exp, one),
+    ("log_slope_inverted", "log", np.log, lambda x: 1 / np.log(x)),
+    ("relu_at_zero", "relu", ramp, lambda x: 1.0 * (x >= 0)),
+    ("relu_slope", "relu", abs, lambda x: 1.0 * (x > 0)),
+]:
+    changed = of_one_element(name, function, slope)
+    wrong("W.6", misconception)(with_parts(cross_entropy, **{name: changed}))
+wrong("W.6", "operation_name")(with_parts(cross_entropy, exp=of_one_element("", np.exp, np.exp)))
+
+
+def late_log(x):
+    return Node(np.log(x.value), [(x, lambda bar: bar / x.value)], "log")
+
+
+wrong("W.6", "late")(with_parts(cross_entropy, log=late_log))
+
+
+def loss_with(shift=lambda z: z.max(1, keepdims=True), smallest=0.0):
+    """Make a loss by probabilities, after a shift."""
+
+    def loss(logits, labels):
+        rows, z = np.arange(len(labels)), logits.value - shift(logits.value)
+        p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        slope = (p - np.eye(z.shape[1])[labels]) / len(labels)
+        losses = np.log(np.exp(z).sum(1)) - z[rows, labels]
+        losses = -np.log(np.maximum(p[rows, labels], smallest)) if smallest else losses
+        return Node(losses.mean(), [(logits, lambda bar: bar * slope)], "loss")
+
+    return loss
+
+
+wrong("W.6", "one_shift")(loss_with(shift=np.max))
+wrong("W.6", "cut_off")(loss_with(smallest=1e-7))
+wrong("W.6", "sum_slope")(one_node(mean_of, lambda z, truth: np.exp(logarithms_of(z)) - truth))
+wrong("W.6", "no_truth")(one_node(mean_of, lambda z, truth: np.exp(logarithms_of(z)) / len(z)))
+wrong("W.6", "unshifted_logit")(
+    one_node(
+        lambda z, truth: mean_of(z, truth) - z.max(1).mean(),
+        lambda z, truth: (np.exp(logarithms_of(z)) - truth) / len(z),
+    )
+)
+wrong("W.6", "largest_chosen")(
+    one_node(
+        lambda z, truth: -logarithms_of(z).max(1).mean(),
+        lambda z, truth: (np.exp(logarithms_of(z)) - truth) / len(z),
+    )
+)
+
+
+@wrong("W.6", "changed_in_place")
+def spoils(logits, labels):
+    p = np.exp(logits.value - np.logaddexp.reduce(logits.value, axis=1, keepdims=True))
+
+    def pull_back(bar):
+        p[np.arange(len(labels)), labels] -= 1
+        return bar * p / len(labels)
+
+    return Node(in_one_node(logits, labels).value, [(logits, pull_back)], "loss")
 
 
 @wrong("W.6", "no_mean")
@@ -623,6 +815,34 @@ def forgets(node, rate, bar):
 def recorded(node, rate, bar):
     new = add(node, -rate * bar)
     node.value, node.edges = new.value, new.edges
+
+
+def moved_by(change):
+    def update(node, rate, bar):
+        node.value = change(node.value, rate, bar)
+
+    return stepping(update)
+
+
+def with_edges(node, rate, bar):
+    new = add(Node(node.value), -rate * bar)
+    node.value, node.edges = new.value, new.edges
+
+
+wrong("W.7", "direction_alone")(moved_by(lambda value, rate, bar: value - rate * np.sign(bar)))
+wrong("W.7", "direction_alone")(
+    moved_by(lambda value, rate, bar: value - rate * bar / np.linalg.norm(bar))
+)
+wrong("W.7", "averaged")(moved_by(lambda value, rate, bar: value - rate * np.mean(bar)))
+wrong("W.7", "multiplied")(moved_by(lambda value, rate, bar: value * (1 - rate * bar)))
+wrong("W.7", "edges_left")(stepping(with_edges))
+
+
+@wrong("W.7", "one_alone")
+def first_alone(loss_of, parameters, rate):
+    loss = loss_of(*parameters)
+    parameters[0].value = parameters[0].value - rate * gradient(loss, parameters)[0]
+    return loss.value
 
 
 wrong("W.7", "uphill")(stepping(add_step))
@@ -719,6 +939,12 @@ def nearest(images, labels):
     return read
 
 
+@wrong("W.8", "no_engine")
+def nearest_after_one_call(images, labels):
+    gradient(Node(1.0), [])
+    return nearest(images, labels)
+
+
 @wrong("W.8", "no_function")
 def answers_at_once(images, labels):
     return network(images[:100], labels[:100], 1)(images)
@@ -788,8 +1014,15 @@ wrong("W.9", "one_path")(with_line("shifted", lambda v, a: a["powers"] * v["powe
 wrong("W.9", "constant")(with_line("mean", lambda v, a: np.zeros_like(a["mean"])))
 wrong("W.9", "no_mask")(with_line("scaled", lambda v, a: a["active"]))
 wrong("W.9", "factor")(with_line("normal", lambda v, a: a["scaled"]))
-wrong("W.9", "counterexample")(with_line("active", lambda v, a: a["active"] * v["active"]))
-wrong("W.9", "counterexample")(
+wrong("W.9", "value_for_slope")(with_line("active", lambda v, a: a["active"] * v["active"]))
+wrong("W.9", "value_for_mask")(with_line("scaled", lambda v, a: a["active"] * (a["active"] > 0)))
+wrong("W.9", "square")(
+    with_line(
+        "centered",
+        lambda v, a: a["normal"] * v["inverse"] + a["variance"] * v["centered"] / v["n"],
+    )
+)
+wrong("W.9", "power")(
     with_line("variance", lambda v, a: a["inverse"] * -0.5 * np.sqrt(v["variance"]))
 )
 

@@ -63,7 +63,9 @@ wrong("9.1", "ddof")(changed(lambda a, b, gap: {"error": np.std(gap) / np.sqrt(l
 wrong("9.1", "all_seeds")(changed(lambda a, b, gap: {"error": gap.std() / np.sqrt(len(a))}))
 wrong("9.1", "difference_of_means")(changed(lambda a, b, gap: {"lead": b.mean() - a.mean()}))
 wrong("9.1", "sign")(changed(lambda a, b, gap: {"lead": -gap.mean()}))
-wrong("9.1", "counterexample")(changed(lambda a, b, gap: {"lead": gap.median()}))
+wrong("9.1", "no_root")(changed(lambda a, b, gap: {"error": gap.std() / len(gap)}))
+wrong("9.1", "sizes")(changed(lambda a, b, gap: {"lead": gap.abs().mean()}))
+wrong("9.1", "median_lead")(changed(lambda a, b, gap: {"lead": gap.median()}))
 wrong("9.1", "counterexample")(changed(lambda a, b, gap: {"error": gap.max() - gap.min()}))
 wrong("9.1", "count")(lambda runs: by_pivot(runs)[0])
 
@@ -81,6 +83,7 @@ def with_pair(choose):
 
 
 wrong("9.1", "best_run")(with_pair(lambda table: table.min().nsmallest(2).index))
+wrong("9.1", "median")(with_pair(lambda table: table.median().nsmallest(2).index))
 wrong("9.1", "highest")(with_pair(lambda table: table.mean().nlargest(2).index))
 wrong("9.1", "worst")(with_pair(lambda table: [table.mean().idxmin(), table.mean().idxmax()]))
 
@@ -100,6 +103,28 @@ def one_after_the_other(runs):
     a, b = (runs.loss[runs.setting == name].to_numpy() for name in (first, second))
     gap = b[: len(a)] - a[: len(b)]
     return first, second, gap.mean(), gap.std(ddof=1) / np.sqrt(len(gap))
+
+
+@wrong("9.1", "failed_is_zero")
+def filled_with_zeros(runs):
+    return by_pivot(runs.fillna(0.0))
+
+
+@wrong("9.1", "shared_winner")
+def only_seeds_of_both(runs):
+    table = runs.pivot(index="seed", columns="setting", values="loss")
+    table = table[table.mean().nsmallest(2).index].dropna()
+    first, second = table.mean().nsmallest(2).index
+    gap = table[second] - table[first]
+    return first, second, gap.mean(), gap.sem()
+
+
+@wrong("9.1", "in_rows")
+def as_they_stand(runs):
+    names = runs.groupby("setting").loss.mean().nsmallest(2).index
+    a, b = (runs.loss[runs.setting == name].to_numpy() for name in names)
+    gap = pd.Series(b - a)
+    return *names, gap.mean(), gap.sem()
 
 
 @wrong("9.1", "changes_argument")
@@ -129,6 +154,13 @@ wrong("9.2", "best_of_all")(lambda losses, n: min(losses))
 wrong("9.2", "mean")(lambda losses, n: losses.mean())
 wrong("9.2", "first_n")(lambda losses, n: losses[:n].min())
 wrong("9.2", "one_more")(lambda losses, n: one_by_one(losses, n + 1))
+wrong("9.2", "one_less")(lambda losses, n: one_by_one(losses, max(n - 1, 1)))
+wrong("9.2", "capped")(lambda losses, n: one_by_one(losses, min(n, len(losses))))
+wrong("9.2", "each_once")(lambda losses, n: one_by_one(set(losses.tolist()), n))
+wrong("9.2", "lowest_n")(lambda losses, n: np.mean(sorted(losses)[:n]))
+wrong("9.2", "at_least")(
+    lambda losses, n: sum(x * (1 - i / len(losses)) ** n for i, x in enumerate(sorted(losses)))
+)
 wrong("9.2", "largest")(lambda losses, n: -one_by_one(-losses, n))
 wrong("9.2", "no_return")(lambda losses, n: print(one_by_one(losses, n)))
 wrong("9.2", "counterexample")(lambda losses, n: np.median(losses))
@@ -184,6 +216,27 @@ def honest_by(honest):
 wrong("9.3", "same_seeds")(honest_by(lambda x: x[:, x.mean(axis=0).argmin()].mean()))
 wrong("9.3", "best_of_each")(honest_by(lambda x: x.min(axis=1).mean()))
 wrong("9.3", "mean_of_all")(honest_by(np.mean))
+wrong("9.3", "own_means")(
+    honest_by(lambda x: ((x.sum(axis=0) - x).min(axis=1) / (len(x) - 1)).mean())
+)
+wrong("9.3", "one_seed")(honest_by(lambda x: x[0, x[1:].mean(axis=0).argmin()]))
+wrong("9.3", "added")(honest_by(lambda x: left_out(x)[1] * len(x)))
+wrong("9.3", "worst")(honest_by(lambda x: -left_out(-x)[1]))
+wrong("9.3", "median")(
+    honest_by(
+        lambda x: np.mean(
+            [row[np.median(np.delete(x, i, 0), 0).argmin()] for i, row in enumerate(x)]
+        )
+    )
+)
+wrong("9.3", "left_out_setting")(
+    honest_by(lambda x: np.mean([np.delete(x, i, 1).mean(0).min() for i in range(len(x[0]))]))
+)
+wrong("9.3", "axes")(lambda losses: by_sums(losses.T))
+wrong("9.3", "swapped")(lambda losses: left_out(losses)[::-1])
+wrong("9.3", "claims_mean")(lambda losses: (losses.mean(), left_out(losses)[1]))
+wrong("9.3", "claims_seed")(lambda losses: (losses.mean(axis=1).min(), left_out(losses)[1]))
+wrong("9.3", "claims_number")(lambda losses: (losses.mean(axis=0).argmin(), left_out(losses)[1]))
 wrong("9.3", "claims_best_run")(lambda losses: (losses.min(), left_out(losses)[1]))
 wrong("9.3", "claims_best_run")(lambda losses: (losses.min(axis=1).mean(), left_out(losses)[1]))
 wrong("9.3", "counterexample")(honest_by(lambda x: np.median(x)))

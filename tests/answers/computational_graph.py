@@ -2,6 +2,7 @@
 
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 from answers import right, wrong
@@ -27,8 +28,13 @@ for misconception, pair in [
     ("no_direct_path", lambda x: (x**2, (x + 2 * x**2) * 2 * x)),
     ("inner", lambda x: (x**2, x**2 + x + 2 * x**2)),
     ("counterexample", lambda x: (x**2, 4 * x**3)),
-    ("counterexample", lambda x: (1.0, 3 * x**2 + 4 * x**3)),
-    ("counterexample", lambda x: (2 * x, 3 * x**2 + 4 * x**3)),
+    ("constant", lambda x: (1.0, 3 * x**2 + 4 * x**3)),
+    ("slope_of_y", lambda x: (2 * x, 3 * x**2 + 4 * x**3)),
+    ("one_term", lambda x: (x**2, 3 * x**2)),
+    ("by_y", lambda x: (x + 2 * x**2, 3 * x**2 + 4 * x**3)),
+    ("subtracted", lambda x: (x**2, x**2 - (x + 2 * x**2) * 2 * x)),
+    ("value_of_z", lambda x: (x**2, x**3 + x**4)),
+    ("sizes", lambda x: (x * abs(x), 3 * x**2 + 4 * x**3)),
     ("count", lambda x: 3 * x**2 + 4 * x**3),
 ]:
     wrong("2.1", misconception)(pair)
@@ -69,7 +75,11 @@ wrong("2.2", "one_path")(but(x1=lambda x1, x2: 1 / x1))
 wrong("2.2", "sign")(but(x2=lambda x1, x2: x1 + math.cos(x2)))
 wrong("2.2", "sign")(but(v3=lambda x1, x2: 1.0))
 wrong("2.2", "counterexample")(but(x1=lambda x1, x2: x2 - 1 / x1))
-wrong("2.2", "counterexample")(but(v2=lambda x1, x2: x1))
+wrong("2.2", "local")(but(v2=lambda x1, x2: x1))
+wrong("2.2", "own_factor")(but(x1=lambda x1, x2: x1 + 1 / x1, x2=lambda x1, x2: x2 - math.cos(x2)))
+wrong("2.2", "slope")(but(x2=lambda x1, x2: x1 - math.sin(x2)))
+wrong("2.2", "multiplied")(but(x1=lambda x1, x2: x2 / x1))
+wrong("2.2", "factor")(but(x1=lambda x1, x2: (x2 + 1 / x1) / 2))
 
 
 @wrong("2.2", "values")
@@ -237,7 +247,41 @@ def starts_at_every_end(nodes):
     return adjoints | {node.name: 1.0 for node in nodes if node.name not in used}
 
 
-@wrong("2.3", "counterexample")
+def swept(nodes, share, seed=0.0, stops=False):
+    adjoints = {node.name: seed for node in nodes} | {nodes[-1].name: 1.0}
+    for node in reversed(nodes):
+        if stops and not adjoints[node.name]:
+            break
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] += share(adjoints[node.name], partial)
+    return adjoints
+
+
+wrong("2.3", "added")(lambda nodes: swept(nodes, lambda bar, partial: bar + partial))
+wrong("2.3", "stops")(lambda nodes: swept(nodes, lambda bar, partial: bar * partial, stops=True))
+wrong("2.3", "seed_everywhere")(lambda nodes: swept(nodes, lambda bar, d: bar * d, seed=1.0))
+
+
+@wrong("2.3", "one_operand")
+def first_operand_only(nodes):
+    return by_name([replace(n, parents=n.parents[:1], partials=n.partials[:1]) for n in nodes])
+
+
+@wrong("2.3", "incomplete")
+def each_path_with_the_total(nodes):
+    known = {node.name: node for node in nodes}
+    adjoints = {node.name: 0.0 for node in nodes} | {nodes[-1].name: 1.0}
+
+    def visit(node):
+        for parent, partial in zip(node.parents, node.partials):
+            adjoints[parent] += adjoints[node.name] * partial
+            visit(known[parent])
+
+    visit(nodes[-1])
+    return adjoints
+
+
+@wrong("2.3", "stops")
 def stops_at_the_first_input(nodes):
     adjoints = {node.name: 0.0 for node in nodes}
     adjoints[nodes[-1].name] = 1.0
@@ -359,6 +403,31 @@ def the_result_alone(nodes, source):
     return collected(nodes, source)[nodes[-1].name]
 
 
+def went_through(nodes, source, share=lambda dot, partial: dot * partial):
+    dots = {node.name: float(node.name == source) for node in nodes}
+    for node in nodes:
+        for parent, partial in zip(node.parents, node.partials):
+            dots[node.name] += share(dots[parent], partial)
+    return dots
+
+
+wrong("2.4", "no_chain")(lambda nodes, source: went_through(nodes[::-1], source))
+wrong("2.4", "added")(lambda nodes, source: went_through(nodes, source, lambda dot, d: dot + d))
+
+
+@wrong("2.4", "same_operand")
+def one_place_of_each(nodes, source):
+    pairs = [dict(zip(node.parents, node.partials)) for node in nodes]
+    once = [replace(n, parents=tuple(p), partials=tuple(p.values())) for n, p in zip(nodes, pairs)]
+    return went_through(once, source)
+
+
+@wrong("2.4", "no_chain")
+def direct_use_only(nodes, source):
+    pairs = {n.name: [d for p, d in zip(n.parents, n.partials) if p == source] for n in nodes}
+    return {name: sum(partials) for name, partials in pairs.items()} | {source: 1.0}
+
+
 # 2.5: in which order to multiply
 
 
@@ -405,7 +474,7 @@ def swapped_and_cheaper(sizes):
     return reverse, forward, min(forward, reverse)
 
 
-@wrong("2.5", "counterexample")
+@wrong("2.5", "one_split")
 def one_split(sizes):
     def ends(sizes):
         return min(from_the_inputs(sizes), from_the_outputs(sizes))
@@ -442,7 +511,7 @@ wrong("2.5", "greedy")(greedy(lambda left, i: -left[i - 1] * left[i + 1]))
 wrong("2.5", "greedy")(greedy(lambda left, i: -left[i - 1] * left[i] * left[i + 1]))
 
 
-@wrong("2.5", "counterexample")
+@wrong("2.5", "constant")
 def splits_without_the_last_product(sizes):
     def best(i, j):
         return min((best(i, m) + best(m, j) for m in range(i + 1, j)), default=0)
@@ -464,10 +533,32 @@ def entries_only(sizes):
     return forward, reverse, min(forward, reverse)
 
 
-@wrong("2.5", "counterexample")
+@wrong("2.5", "end_forgotten")
 def neighbours_only(sizes):
     total = sum(p * q for p, q in zip(sizes, sizes[1:]))
     return total, total, total
+
+
+@wrong("2.5", "no_product")
+def one_jacobian_is_a_product(sizes):
+    return recursive_best(sizes) if len(sizes) > 2 else (sizes[0] * sizes[1],) * 3
+
+
+@wrong("2.5", "neighbours")
+def three_neighbours(sizes):
+    total = sum(p * q * r for p, q, r in zip(sizes, sizes[1:], sizes[2:]))
+    return total, total, recursive_best(sizes)[2]
+
+
+@wrong("2.5", "dearest")
+def largest(sizes):
+    forward, reverse, _ = recursive_best(sizes)
+    return forward, reverse, max(forward, reverse)
+
+
+@wrong("2.5", "factor")
+def additions_too(sizes):
+    return [2 * count for count in recursive_best(sizes)]
 
 
 # 2.6: count the paths
@@ -519,6 +610,51 @@ def to_any_end(nodes, source):
 @wrong("2.6", "derivative")
 def adjoint_of_it(nodes, source):
     return by_name(nodes)[source]
+
+
+@wrong("2.6", "one_for_many")
+def whether_there_is_one(nodes, source):
+    return int(paths_forwards(nodes, source) > 0)
+
+
+@wrong("2.6", "nodes")
+def nodes_behind(nodes, source):
+    behind = {source}
+    for node in nodes:
+        behind |= {node.name} if behind.intersection(node.parents) else set()
+    return len(behind) - 1
+
+
+@wrong("2.6", "arrows")
+def arrows_behind(nodes, source):
+    return sum(1 + arrows_behind(nodes, n.name) for n in nodes for p in n.parents if p == source)
+
+
+@wrong("2.6", "inputs_alone")
+def from_inputs(nodes, source):
+    counts = {}
+    for node in nodes:
+        counts[node.name] = sum(counts[p] for p in node.parents) if node.parents else 0
+        counts[node.name] += not node.parents and node.name == source
+    return counts[nodes[-1].name]
+
+
+@wrong("2.6", "all_inputs")
+def from_all_inputs(nodes, source):
+    return sum(paths_forwards(nodes, node.name) for node in nodes if not node.parents)
+
+
+@wrong("2.6", "multiplied")
+def product_of_operands(nodes, source):
+    counts = {}
+    for node in nodes:
+        counts[node.name] = math.prod(counts[p] for p in node.parents if node.name != source)
+    return counts[nodes[-1].name]
+
+
+@wrong("2.6", "offset")
+def one_too_many(nodes, source):
+    return paths_forwards(nodes, source) + 1
 
 
 @wrong("2.6", "no_return")
@@ -577,6 +713,50 @@ def each_pair_once(nodes, adjoints):
             total += adjoints[user.name] * dict(zip(user.parents, user.partials)).get(node.name, 0)
         if abs(total - adjoints[node.name]) > 1e-6:
             return node.name
+
+
+def compared(differ, order=reversed):
+    """Make a test that compares with a right sweep in its own way."""
+
+    def answer(nodes, adjoints):
+        known = by_name(nodes)
+        off = [n.name for n in order(nodes) if differ(adjoints[n.name], known[n.name])]
+        return off[0] if off else None
+
+    return answer
+
+
+def off(a, b):
+    return abs(a - b) > 1e-9
+
+
+for misconception, test in [
+    ("round_off", compared(lambda a, b: a != b)),
+    ("signs", compared(lambda a, b: off(abs(a), abs(b)))),
+    ("one_side", compared(lambda a, b: a - b > 1e-9)),
+    ("tolerance", compared(lambda a, b: abs(a - b) > 0.1)),
+    ("tolerance", compared(lambda a, b: not math.isclose(a, b, rel_tol=0.01, abs_tol=0.01))),
+    ("no_inputs", compared(off, lambda nodes: [n for n in nodes[::-1] if n.parents])),
+]:
+    wrong("2.7", misconception)(test)
+
+
+@wrong("2.7", "overwrites")
+def last_user_alone(nodes, adjoints):
+    for node in reversed(nodes):
+        total = 1.0 if node is nodes[-1] else 0.0
+        for user in nodes:
+            for parent, partial in zip(user.parents, user.partials):
+                total = adjoints[user.name] * partial if parent == node.name else total
+        if off(total, adjoints[node.name]):
+            return node.name
+
+
+@wrong("2.7", "largest")
+def most_wrong(nodes, adjoints):
+    known = by_name(nodes)
+    name = max(adjoints, key=lambda name: abs(adjoints[name] - known[name]))
+    return name if off(adjoints[name], known[name]) else None
 
 
 @wrong("2.7", "no_name")

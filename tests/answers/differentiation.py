@@ -57,7 +57,7 @@ def no_inner_derivative_by_y(x, y):
     return np.exp(x * y) * (1 + x * y), x * np.exp(x * y)
 
 
-@wrong("1.1", "counterexample")
+@wrong("1.1", "sign")
 def wrong_sign(x, y):
     return np.exp(x * y) * (1 - x * y), x**2 * np.exp(x * y)
 
@@ -65,6 +65,27 @@ def wrong_sign(x, y):
 @wrong("1.1", "counterexample")
 def both_wrong(x, y):
     return y, x
+
+
+@wrong("1.1", "factor_in_front")
+def x_of_the_second_term_lost(x, y):
+    return (1 + y) * np.exp(x * y), x**2 * np.exp(x * y)
+
+
+@wrong("1.1", "not_held")
+def power_differentiated(x, y):
+    return np.exp(x * y) * (1 + x * y), 2 * x * np.exp(x * y)
+
+
+@wrong("1.1", "constant")
+def as_in_the_example(x, y):
+    return 1.0, 1.0
+
+
+@wrong("1.1", "close")
+def with_a_large_step(x, y, h=1e-3):
+    f = with_math(x, y)[0] * 0 + x * np.exp(x * y)
+    return ((x + h) * np.exp((x + h) * y) - f) / h, (x * np.exp(x * (y + h)) - f) / h
 
 
 @wrong("1.1", "count")
@@ -109,13 +130,17 @@ def wrong_count(method, count):
 
 for method, misconception, count in [
     ("forward difference", "base_value", lambda n, m: n),
-    ("forward difference", "counterexample", lambda n, m: n * m),
+    ("forward difference", "outputs_at_once", lambda n, m: n * m),
+    ("forward difference", "one_side", lambda n, m: 2 * n),
     ("central difference", "both_sides", lambda n, m: n),
     ("central difference", "both_sides", lambda n, m: n + 1),
     ("central difference", "both_sides", lambda n, m: 2 * n + 1),
     ("dual numbers", "modes_swapped", lambda n, m: m),
     ("dual numbers", "modes_swapped", lambda n, m: m + 1),
-    ("dual numbers", "counterexample", lambda n, m: n + 1),
+    ("dual numbers", "primal_comes_along", lambda n, m: n + 1),
+    ("dual numbers", "one_direction", lambda n, m: 1),
+    ("tape", "forward_once", lambda n, m: 2 * m),
+    ("tape", "inputs_for_free", lambda n, m: n + m),
     ("tape", "forward_pass", lambda n, m: m),
     ("tape", "one_output", lambda n, m: 2),
     ("tape", "one_output", lambda n, m: 1),
@@ -227,12 +252,17 @@ def best_step_of_its_own(f, x, h):
     return in_one_formula(f, x, 3.2e-4)
 
 
-@wrong("1.3", "counterexample")
+@wrong("1.3", "twice_as_far")
+def two_steps_away(f, x, h):
+    return (f(x + 2 * h) - 2 * f(x) + f(x - 2 * h)) / h**2
+
+
+@wrong("1.3", "constant")
 def not_a_number(f, x, h):
     return float("nan")
 
 
-@wrong("1.3", "counterexample")
+@wrong("1.3", "of_the_slope")
 def slope_squared(f, x, h):
     return central_slope(f, x, h) ** 2
 
@@ -332,7 +362,29 @@ def plus_for_minus(x):
     return Dual(np.tanh(x.primal), x.tangent * (1 + np.tanh(x.primal) ** 2))
 
 
-@wrong("1.5", "counterexample")
+@wrong("1.5", "changes_argument")
+def in_its_place(x):
+    t = np.tanh(x.primal)
+    x.primal, x.tangent = t, x.tangent * (1 - t**2)
+    return x
+
+
+@wrong("1.5", "parts_swapped")
+def tangent_first(x):
+    return Dual(x.tangent * (1 - np.tanh(x.primal) ** 2), np.tanh(x.primal))
+
+
+@wrong("1.5", "added")
+def slope_plus_tangent(x):
+    return Dual(np.tanh(x.primal), 1 - np.tanh(x.primal) ** 2 + x.tangent)
+
+
+@wrong("1.5", "other_function")
+def tangent_of_the_angle(x):
+    return np.sin(x) / np.cos(x)
+
+
+@wrong("1.5", "rule")
 def divided_by_sinh(x):
     return Dual(np.tanh(x.primal), x.tangent / np.sinh(x.primal) ** 2)
 
@@ -409,7 +461,17 @@ def difference_of_dual_slopes(f, x, h=1e-6):
     return (f(Dual(x + h, 1.0)).tangent - f(Dual(x - h, 1.0)).tangent) / (2 * h)
 
 
-@wrong("1.6", "counterexample")
+@wrong("1.6", "both")
+def speed_changes_too(f, x):
+    return f(Dual(Dual(x, 1.0), Dual(1.0, 1.0))).tangent.tangent
+
+
+@wrong("1.6", "factor")
+def coefficient_of_taylor(f, x):
+    return nested(f, x) / 2
+
+
+@wrong("1.6", "squared")
 def slope_squared_again(f, x):
     return f(Dual(x, 1.0)).tangent ** 2
 
@@ -437,7 +499,12 @@ wrong("1.7", "wrong_line")(lines(f"({V}*{V} - {U}*{U})/{V}", f"4/{V}**2", f"4/{V
 wrong("1.7", "wrong_line")(lines(f"({V}**2 - {U}**2)/{V}**2", f"2/{V}**2", f"4/{V}**2"))
 wrong("1.7", "wrong_line")(lines(f"{V}/{U}", f"4/{V}**2", f"4/{V}**2"))
 wrong("1.7", "too_short")(lines(f"4/{V}**2"))
-wrong("1.7", "not_simple")(lines(*[f"({V}**2 - {U}**2)/{V}**2"] * 3))
+wrong("1.7", "not_simple")(
+    lines(f"({V}**2 - {U}**2)/{V}**2", f"1 - {U}**2/{V}**2", f"1 - ({U}/{V})**2")
+)
+wrong("1.7", "too_short")(lines(*[f"4/{V}**2"] * 3))
+wrong("1.7", "wrong_line")(lines(f"({U}*{V} - {U}*{V})/{V}**2", "0*x", "0"))
+wrong("1.7", "computed")(lines("diff(tanh(x), x)", "simplify(diff(tanh(x), x))", f"4/{V}**2"))
 wrong("1.7", "unreadable")(lines("4/(e^x + ", "4", "4"))
 wrong("1.7", "unreadable")(lines("4*y", "4*y", "4*y"))
 wrong("1.7", "no_lines")(lambda: f"4/{V}**2")

@@ -81,14 +81,14 @@ def the_gradient_compiled(weight, loss_of, batches, rates):
     return losses
 
 
-def trains_with(convert=tf.constant, anew=False, first=False, **options):
+def trains_with(convert=tf.constant, anew=False, first=False, sign=1.0, **options):
     """Make an answer with a compiled step that takes a rate."""
 
     def train(weight, loss_of, batches, rates):
         def step(x, y, rate):
             with tf.GradientTape() as tape:
                 loss = loss_of(weight, x, y)
-            weight.assign_sub(rate * tape.gradient(loss, weight))
+            weight.assign_sub(sign * rate * tape.gradient(loss, weight))
             return loss
 
         compiled = tf.function(step, **options)
@@ -106,6 +106,28 @@ wrong("6.2", "made_anew")(trains_with(anew=True, convert=float, reduce_retracing
 wrong("6.2", "sizes")(trains_with())
 wrong("6.2", "rates_and_sizes")(trains_with(convert=float))
 wrong("6.2", "first_rate")(trains_with(first=True, reduce_retracing=True))
+wrong("6.2", "uphill")(trains_with(sign=-1.0, reduce_retracing=True))
+wrong("6.2", "not_trained")(
+    lambda weight, loss_of, batches, rates: with_a_signature(
+        tf.Variable(weight), loss_of, batches, rates
+    )
+)
+wrong("6.2", "no_list")(lambda *run: with_a_signature(*run)[-1])
+
+
+@wrong("6.2", "eager")
+def losses_apart(weight, loss_of, batches, rates):
+    @tf.function(reduce_retracing=True)
+    def step(x, y, rate):
+        with tf.GradientTape() as tape:
+            loss = loss_of(weight, x, y)
+        weight.assign_sub(rate * tape.gradient(loss, weight))
+
+    losses = []
+    for (x, y), rate in zip(batches, rates):
+        losses.append(float(loss_of(weight, x, y)))
+        step(x, y, tf.constant(rate))
+    return losses
 
 
 @wrong("6.2", "rates")
@@ -223,10 +245,20 @@ wrong("6.3", "no_outputs")(solved_for(lambda m, k, s, r: (2 * m * k - r * s * m,
 wrong("6.3", "no_inputs")(solved_for(lambda m, k, s, r: (2 * m * k - r * s * k, r * s * m * k)))
 WHOLE = lambda m, k, s, r: (2 * m * k - r * s * (m + k), r * s * m * k)  # noqa: E731
 wrong("6.3", "rounded_down")(solved_for(WHOLE, round_up=int))
+wrong("6.3", "rounded")(solved_for(WHOLE, round_up=round))
+wrong("6.3", "next_one")(solved_for(WHOLE, round_up=lambda n: int(n) + 1))
+
+
+@wrong("6.3", "gives_up")
+def up_to_ten_thousand(inputs, units, size, ridge):
+    batch = by_trying(inputs, units, size, ridge)
+    return batch if batch < 10_000 else math.inf
+
+
 wrong("6.3", "not_whole")(solved_for(WHOLE, round_up=float))
 wrong("6.3", "no_limit")(solved_for(WHOLE, never=0))
 wrong("6.3", "counterexample")(solved_for(WHOLE, round_up=lambda n: math.ceil(n) + 1))
-wrong("6.3", "counterexample")(lambda inputs, units, size, ridge: 64)
+wrong("6.3", "constant")(lambda inputs, units, size, ridge: 64)
 
 
 # 6.4: what fusing saves
@@ -272,6 +304,39 @@ wrong("6.4", "fused_reads_one")(
         / max(len(reads) / ridge, 8)
     )
 )
+wrong("6.4", "one_operation")(
+    lambda reads, ridge: (
+        in_a_loop(reads, ridge)
+        * max(len(reads) / ridge, 4 * (sum(reads) + 1))
+        / max(1 / ridge, 4 * (sum(reads) + 1))
+    )
+)
+wrong("6.4", "longer_of_sums")(
+    lambda reads, ridge: (
+        max(len(reads) / ridge, 4 * (sum(reads) + 2 * len(reads) - 1))
+        / max(len(reads) / ridge, 4 * (sum(reads) + 1))
+    )
+)
+wrong("6.4", "added")(
+    lambda reads, ridge: (
+        (len(reads) / ridge + 4 * (sum(reads) + 2 * len(reads) - 1))
+        / (len(reads) / ridge + 4 * (sum(reads) + 1))
+    )
+)
+wrong("6.4", "one_byte")(lambda reads, ridge: in_a_loop(reads, ridge / 4))
+wrong("6.4", "ridge_upside_down")(lambda reads, ridge: in_a_loop(reads, 1 / ridge))
+wrong("6.4", "first_reads_result")(
+    lambda reads, ridge: (
+        sum(max(1 / ridge, 4 * (n + 2)) for n in reads)
+        / max(len(reads) / ridge, 4 * (sum(reads) + 1))
+    )
+)
+wrong("6.4", "fused_writes_all")(
+    lambda reads, ridge: (
+        sum(max(1 / ridge, 4 * (n + 1 + (i > 0))) for i, n in enumerate(reads))
+        / max(len(reads) / ridge, 4 * (sum(reads) + len(reads)))
+    )
+)
 wrong("6.4", "upside_down")(lambda reads, ridge: 1 / in_a_loop(reads, ridge))
 wrong("6.4", "share_saved")(lambda reads, ridge: 1 - 1 / in_a_loop(reads, ridge))
 wrong("6.4", "counterexample")(
@@ -313,9 +378,17 @@ def stages(*names):
             "cache": lambda data: data.cache(),
             "shuffle": lambda data: data.shuffle(len(files)),
             "fixed shuffle": lambda data: data.shuffle(99, reshuffle_each_iteration=False),
+            "small shuffle": lambda data: data.shuffle(batch_size),
+            "augment and twist": lambda data: tf.data.Dataset.zip(
+                data.map(lambda image, label: augment(image)),
+                data.map(lambda image, label: label).shuffle(len(files)),
+            ),
+            "labels first": lambda data: data.map(lambda images, labels: (labels, images)),
+            "without labels": lambda data: data.map(lambda image, label: image),
             "batch": lambda data: data.batch(batch_size),
             "full batches": lambda data: data.batch(batch_size, drop_remainder=True),
             "prefetch": lambda data: data.prefetch(tf.data.AUTOTUNE),
+            "prefetch none": lambda data: data.prefetch(0),
             "twice": lambda data: data.repeat(2),
         }
         data = tf.data.Dataset.from_tensor_slices((files, labels))
@@ -356,13 +429,32 @@ wrong("6.6", "same_order")(
 wrong("6.6", "whole_batches")(stages("decode", "cache", "augment", "batch", "shuffle", "prefetch"))
 wrong("6.6", "not_ahead")(stages("decode", "cache", "shuffle", "augment", "batch"))
 wrong("6.6", "not_ahead")(stages("decode", "cache", "shuffle", "augment", "prefetch", "batch"))
-wrong("6.6", "counterexample")(
+wrong("6.6", "not_ahead")(
+    stages("decode", "cache", "shuffle", "augment", "batch", "prefetch none")
+)
+wrong("6.6", "left_out")(
     stages("decode", "cache", "shuffle", "augment", "full batches", "prefetch")
 )
-wrong("6.6", "counterexample")(
+wrong("6.6", "repeated")(
     stages("decode", "cache", "shuffle", "augment", "batch", "twice", "prefetch")
 )
-wrong("6.6", "counterexample")(stages("decode", "cache", "shuffle", "batch", "prefetch"))
+wrong("6.6", "not_augmented")(stages("decode", "cache", "shuffle", "batch", "prefetch"))
+wrong("6.6", "small_buffer")(
+    stages("decode", "cache", "small shuffle", "augment", "batch", "prefetch")
+)
+wrong("6.6", "batch_augmented")(
+    stages("decode", "cache", "shuffle", "batch", "augment", "prefetch")
+)
+wrong("6.6", "other_labels")(
+    stages("decode", "cache", "shuffle", "augment and twist", "batch", "prefetch")
+)
+wrong("6.6", "no_batches")(stages("decode", "cache", "shuffle", "augment", "prefetch"))
+wrong("6.6", "no_pairs")(
+    stages("decode", "cache", "shuffle", "augment", "batch", "labels first", "prefetch")
+)
+wrong("6.6", "no_pairs")(
+    stages("decode", "cache", "shuffle", "augment", "without labels", "batch", "prefetch")
+)
 wrong("6.6", "no_return")(lambda names, labels, decode, augment, batch_size: None)
 wrong("6.6", "no_data")(lambda names, labels, decode, augment, batch_size: list(names))
 

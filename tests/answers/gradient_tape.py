@@ -37,6 +37,7 @@ for misconception, letters in [
     ("steps", "acef"),
     ("several", "aef"),
     ("no_letters", [True, False]),
+    ("no_letters", {"a": True, "b": False}),
     ("no_letters", 5),
     ("no_letters", ["a", "c", "ef", "g"]),
     ("no_letters", ["a", "c", "e", "f", "g", ""]),
@@ -111,6 +112,23 @@ def floats_only(x):
             y = x * x
         return tape.gradient(y, x)
     return with_a_variable(x)
+
+
+@wrong("4.2", "numpy_and_integers")
+def watched_as_it_comes(x):
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = x**2 * np.sin(x)
+    return tape.gradient(y, x)
+
+
+@wrong("4.2", "mean")
+def mean_of_all(x):
+    x = tf.Variable(tf.cast(x, tf.float32))
+    with tf.GradientTape() as tape:
+        y = tf.reduce_mean(x**2 * tf.sin(x))
+    return tape.gradient(y, x)
 
 
 @wrong("4.2", "summed")
@@ -215,7 +233,15 @@ def flat(f, x):
     return tf.reshape(of_the_library(f, x), [-1])
 
 
-@wrong("4.3", "counterexample")
+@wrong("4.3", "same_rows")
+def the_sum_in_each_row(f, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    return tf.stack([tape.gradient(y, x)] * len(y))
+
+
+@wrong("4.3", "twice")
 def twice_the_jacobian(f, x):
     return 2 * of_the_library(f, x)
 
@@ -263,6 +289,22 @@ wrong("4.4", "one_side")(pulled_back(lambda bar: tf.minimum(bar, 1.0)))
 wrong("4.4", "squashed")(pulled_back(tf.tanh))
 wrong("4.4", "clips_value")(lambda x: tf.clip_by_value(x, -1.0, 1.0))
 wrong("4.4", "no_path")(tf.stop_gradient)
+wrong("4.4", "no_tensor")(lambda x: (x, lambda bar: tf.clip_by_value(bar, -1.0, 1.0)))
+wrong("4.4", "ones")(pulled_back(tf.ones_like))
+
+
+@wrong("4.4", "clips_value")
+@tf.custom_gradient
+def clips_both_ways(x):
+    return tf.clip_by_value(x, -1.0, 1.0), lambda bar: tf.clip_by_value(bar, -1.0, 1.0)
+
+
+@wrong("4.4", "limits_x")
+@tf.custom_gradient
+def limits_x(x):
+    return tf.identity(x), lambda bar: tf.clip_by_value(x, -1.0, 1.0)
+
+
 wrong("4.4", "no_path")(lambda x: x.numpy())
 
 
@@ -356,6 +398,10 @@ def mended_outside(p):
 def limited_from_below(p):
     p = tf.maximum(p, 1e-7)
     return -p * tf.math.log(p)
+
+
+wrong("4.5", "tiny")(lambda p: -p * tf.math.log(p + 1e-7))
+wrong("4.5", "shape")(lambda p: tf.reduce_sum(-p * tf.math.log(tf.where(p > 0, p, 1.0))))
 
 
 @wrong("4.5", "no_minus")
@@ -485,7 +531,15 @@ def without_v(f, x, v):
     return by_output_gradients(f, x, tf.ones_like(v))
 
 
-@wrong("4.6", "no_v")
+@wrong("4.6", "mean")
+def mean_of_the_products(f, x, v):
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        average = tf.reduce_mean(one_gradient(f, x) * v)
+    return outer.gradient(average, x)
+
+
+@wrong("4.6", "late_v")
 def v_afterwards(f, x, v):
     return by_output_gradients(f, x, tf.ones_like(v)) * v
 
@@ -521,6 +575,8 @@ wrong("4.7", "two_swapped")(lambda: CAUSES | {3: "e", 5: "f"})
 wrong("4.7", "one")(lambda: CAUSES | {1: "c"})
 wrong("4.7", "several")(lambda: dict.fromkeys(CAUSES, "a"))
 wrong("4.7", "missing")(lambda: {1: "d"})
+wrong("4.7", "no_number")(lambda: CAUSES | {6: "c"})
+wrong("4.7", "no_letters")(lambda: CAUSES | {3: "z"})
 wrong("4.7", "no_dict")(lambda: "dafbe")
 wrong("4.7", "no_text")(lambda: CAUSES | {2: 1})
 
@@ -556,6 +612,22 @@ wrong("4.9", "no_path")(lambda x: np.round(x))
 wrong("4.9", "raises")(
     lambda x: x + tf.constant(np.round(x.numpy()) - x.numpy())
 )  # not inside tf.function
-wrong("4.9", "counterexample")(
+wrong("4.9", "half_up")(lambda x: x + tf.stop_gradient(tf.floor(x + 0.5) - x))
+wrong("4.9", "sign")(lambda x: tf.stop_gradient(tf.round(x) + x) - x)
+
+
+@wrong("4.9", "ones")
+@tf.custom_gradient
+def always_one(x):
+    return tf.round(x), lambda bar: tf.ones_like(bar)
+
+
+@wrong("4.9", "clipped")
+@tf.custom_gradient
+def only_near_zero(x):
+    return tf.round(x), lambda bar: bar * tf.cast(tf.abs(x) <= 1, bar.dtype)
+
+
+wrong("4.9", "other_rounding")(
     lambda x: x + tf.stop_gradient(tf.cast(tf.cast(x, tf.int32), x.dtype) - x)
 )

@@ -63,7 +63,7 @@ def penalty_at_the_end(model, loss_function, parts):
     return [(a / count + b).numpy() for a, b in zip(sums, gradients)]
 
 
-@right("7.1")
+@wrong("7.1", "whole_batch")
 def all_at_once(model, loss_function, parts):
     with tf.GradientTape() as tape:
         images, labels = (tf.concat(each, axis=0) for each in zip(*parts))
@@ -78,9 +78,18 @@ wrong("7.1", "no_penalty")(in_parts(share, lambda *how: 0.0))
 wrong("7.1", "penalty_each_time")(in_parts(share, each))
 wrong("7.1", "one_part")(in_parts(each, each, "last"))
 wrong("7.1", "counterexample")(in_parts(lambda size, total, parts: 2 * size / total))
-wrong("7.1", "count")(
-    lambda model, loss_function, parts: all_at_once(model, loss_function, parts)[:2]
-)
+wrong("7.1", "penalty_divided")(in_parts(share, lambda size, total, parts: 1 / total))
+wrong("7.1", "count")(lambda *batch: in_parts(share)(*batch)[:2])
+
+
+@wrong("7.1", "changes_model")
+def updates_as_well(model, loss_function, parts):
+    gradients = in_parts(share)(model, loss_function, parts)
+    for variable, gradient in zip(model.trainable_variables, gradients):
+        variable.assign_sub(0.1 * gradient)
+    return gradients
+
+
 wrong("7.1", "no_return")(lambda model, loss_function, parts: None)
 
 
@@ -138,7 +147,19 @@ def plain_means(sizes, means, variances):
     return means.mean(axis=0), variances.mean(axis=0)
 
 
-@wrong("7.2", "counterexample")
+wrong("7.2", "exchanged")(lambda *parts: by_squares(*parts)[::-1])
+
+
+@wrong("7.2", "mean_so_far")
+def compared_on_the_way(sizes, means, variances):
+    count, mean, total = 0, np.zeros_like(means[0]), np.zeros_like(means[0])
+    for size, m, v in zip(sizes, means, variances):
+        mean = (count * mean + size * m) / (count + size)
+        count, total = count + size, total + size * (v + (m - mean) ** 2)
+    return mean, total / count
+
+
+@wrong("7.2", "deviation")
 def spread_of_deviations(sizes, means, variances):
     mean, variance = by_squares(sizes, means, variances)
     return mean, np.sqrt(variance)
@@ -219,7 +240,16 @@ wrong("7.3", "history")(resumable(all_of_it, but("history")))
 wrong("7.3", "total_and_history")(resumable(all_of_it, but("total", "history")))
 
 
-@wrong("7.3", "counterexample")
+wrong("7.3", "nothing")(resumable(lambda loop: {}, lambda loop, state: state))
+wrong("7.3", "inexact")(
+    resumable(
+        lambda loop: all_of_it(loop) | {"line": loop.line.numpy().round(3).tolist()},
+        put_back(*EVERYTHING),
+    )
+)
+
+
+@wrong("7.3", "kept_in_class")
 class KeptInTheClass(LittleLoop):
     def state(self):
         KeptInTheClass.kept = all_of_it(self)
@@ -234,7 +264,16 @@ wrong("7.3", "no_return")(resumable(lambda loop: None, put_back(*EVERYTHING)))
 wrong("7.3", "no_class")(lambda seed: {})
 
 
-@wrong("7.3", "counterexample")
+@wrong("7.3", "disturbs")
+class Emptied(LittleLoop):
+    def state(self):
+        found, self.history = all_of_it(self), []
+        return found
+
+    restore = put_back(*EVERYTHING)
+
+
+@wrong("7.3", "disturbs")
 class Reseeded(LittleLoop):
     def state(self):
         seed = int(self.random.integers(1000))  # draws a number that the loop misses
@@ -269,10 +308,12 @@ def half_step(gradients_of, clips="global_clipnorm", compiled=False):
     return make_half_step
 
 
-def in_half(penalty=True, scale=True, late_penalty=False, clip_now=False, report="loss"):
+def in_half(
+    penalty=True, scale=True, late_penalty=False, clip_now=0.0, report="loss", training=True
+):
     def gradients_of(model, optimizer, clip, images, labels):
         with tf.GradientTape() as tape:
-            data = loss = CROSS_ENTROPY(labels, model(images, training=True))
+            data = loss = CROSS_ENTROPY(labels, model(images, training=training))
             if penalty and not late_penalty:
                 loss = data + sum(model.losses)
             scaled = optimizer.scale_loss(loss) if scale else loss
@@ -281,7 +322,7 @@ def in_half(penalty=True, scale=True, late_penalty=False, clip_now=False, report
                 loss = data + sum(model.losses)
         gradients = tape.gradient(scaled, model.trainable_variables)
         if clip_now:
-            gradients, _ = tf.clip_by_global_norm(gradients, clip)
+            gradients, _ = tf.clip_by_global_norm(gradients, clip_now * clip)
         return gradients, {"loss": loss, "scaled": scaled, "data": data}[report]
 
     return gradients_of
@@ -311,9 +352,9 @@ def unscaled_clipped_scaled(model, rate, clip):
 
 
 wrong("7.4", "as_given")(
-    half_step(in_half(late_penalty=True, clip_now=True, report="scaled"), False)
+    half_step(in_half(late_penalty=True, clip_now=1.0, report="scaled"), False)
 )
-wrong("7.4", "clipped_scaled")(half_step(in_half(clip_now=True), False))
+wrong("7.4", "clipped_scaled")(half_step(in_half(clip_now=1.0), False))
 wrong("7.4", "penalty_unscaled")(half_step(in_half(late_penalty=True)))
 wrong("7.4", "scaled_loss")(half_step(in_half(report="scaled")))
 wrong("7.4", "unscaled")(half_step(in_half(scale=False)))
@@ -325,6 +366,28 @@ wrong("7.4", "no_step")(lambda model, rate, clip: 0.5)
 
 
 @wrong("7.4", "counterexample")
+def divided_by_the_first_scale(model, rate, clip):
+    step = half_step(in_half(report="scaled"))(model, rate, clip)
+    return lambda images, labels: step(images, labels) / 2.0**15
+
+
+@wrong("7.4", "still")
+def scaled_twice(model, rate, clip):
+    def gradients_of(model, optimizer, clip, images, labels):
+        with tf.GradientTape() as tape:
+            loss = CROSS_ENTROPY(labels, model(images, training=True)) + sum(model.losses)
+            scaled = optimizer.scale_loss(optimizer.scale_loss(loss))
+        return tape.gradient(scaled, model.trainable_variables), loss
+
+    return half_step(gradients_of)(model, rate, clip)
+
+
+wrong("7.4", "clip_value")(half_step(in_half(), clips="clipvalue"))
+wrong("7.4", "inference")(half_step(in_half(training=False)))
+wrong("7.4", "first_scale")(half_step(in_half(clip_now=2.0**15), clips=""))
+
+
+@wrong("7.4", "not_skipped")
 def scaled_by_hand(model, rate, clip):
     optimizer = keras.optimizers.SGD(rate, global_clipnorm=clip)
     variables = model.trainable_variables
@@ -412,6 +475,15 @@ wrong("7.5", "length")(
     lambda gradients, limit: tensorflows_own([g for g in gradients if g is not None], limit)
 )
 wrong("7.5", "count")(lambda gradients, limit: tensorflows_own(gradients, limit)[1])
+wrong("7.5", "no_list")(lambda gradients, limit: tensorflows_own(gradients, limit)[::-1])
+
+
+@wrong("7.5", "changes_argument")
+def in_the_list_itself(gradients, limit):
+    gradients[:], norm = tensorflows_own(gradients, limit)
+    return gradients, norm
+
+
 wrong("7.5", "counterexample")(one_by_one(lambda each, norm, limit: each * limit))
 
 
@@ -477,17 +549,20 @@ def two_tapes(generator, discriminator, optimizers):
     return step
 
 
-def with_own_losses(drawn_label=1.0, real_label=1.0, half=2.0, later=False):
+def with_own_losses(
+    drawn_label=1.0, real_label=1.0, half=2.0, sign=1.0, later=False, after=False, training=True
+):
     """Make an answer that writes the losses by itself."""
 
     def make(generator, discriminator, optimizers):
         binary = keras.losses.BinaryCrossentropy(from_logits=True)
 
         def losses_of(noise, real):
-            on_drawn, on_real = discriminator(generator(noise)), discriminator(real)
+            drawn = generator(noise, training=training)
+            on_drawn, on_real = (discriminator(x, training=training) for x in (drawn, real))
             ones = tf.ones_like(on_real)
             theirs = binary(real_label * ones, on_real) + binary((1 - real_label) * ones, on_drawn)
-            return binary(drawn_label * ones, on_drawn), theirs / half
+            return sign * binary(drawn_label * ones, on_drawn), theirs / half
 
         def step(noise, real):
             with tf.GradientTape(persistent=True) as tape:
@@ -500,7 +575,7 @@ def with_own_losses(drawn_label=1.0, real_label=1.0, half=2.0, later=False):
                     losses = losses_of(noise, real)[0], losses[1]
                 gradients = tape.gradient(losses[0], ours)
             optimizers[0].apply(gradients, ours)
-            return losses
+            return losses_of(noise, real) if after else losses
 
         return step
 
@@ -518,9 +593,42 @@ wrong("7.6", "exchanged")(
     )
 )
 wrong("7.6", "sum")(with_own_losses(half=1.0))
-wrong("7.6", "counterexample")(with_own_losses(drawn_label=0.0))
+wrong("7.6", "as_drawn")(with_own_losses(drawn_label=0.0))
+wrong("7.6", "minus")(with_own_losses(drawn_label=0.0, sign=-1.0))
+wrong("7.6", "after")(with_own_losses(after=True))
+wrong("7.6", "inference")(with_own_losses(training=False))
 wrong("7.6", "no_return")(lambda generator, discriminator, optimizers: None)
 wrong("7.6", "count")(lambda generator, discriminator, optimizers: lambda noise, real: 0.5)
+
+
+@wrong("7.6", "one_loss")
+@gan_step
+def on_the_sum(tape, losses, networks, optimizers):
+    variables = [network.trainable_variables for network in networks]
+    gradients = [tape.gradient(losses, each) for each in variables]
+    for optimizer, *pair in zip(optimizers, gradients, variables):
+        optimizer.apply(*pair)
+
+
+@wrong("7.6", "later_discriminator")
+def one_after_the_other(generator, discriminator, optimizers):
+    binary = keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def step(noise, real):
+        ours, theirs = generator.trainable_variables, discriminator.trainable_variables
+        with tf.GradientTape() as tape:
+            on_drawn = discriminator(generator(noise, training=True), training=True)
+            own = binary(tf.ones_like(on_drawn), on_drawn)
+        optimizers[0].apply(tape.gradient(own, ours), ours)
+        with tf.GradientTape() as tape:
+            on_drawn = discriminator(generator(noise, training=True), training=True)
+            on_real = discriminator(real, training=True)
+            loss = binary(tf.ones_like(on_real), on_real) / 2
+            loss += binary(tf.zeros_like(on_drawn), on_drawn) / 2
+        optimizers[1].apply(tape.gradient(loss, theirs), theirs)
+        return own, loss
+
+    return step
 
 
 @wrong("7.6", "still_discriminator")
@@ -552,7 +660,8 @@ def causes_from_pairs():
 
 
 wrong("7.7", "optimizers")(lambda: CAUSES | {2: "d", 3: "b"})
-wrong("7.7", "several")(lambda: CAUSES | {1: "c", 6: "e"})
+wrong("7.7", "two_swapped")(lambda: CAUSES | {1: "c", 6: "e"})
+wrong("7.7", "several")(lambda: CAUSES | {1: "c", 6: "d", 3: "e"})
 wrong("7.7", "one")(lambda: CAUSES | {5: "a"})
 wrong("7.7", "missing")(lambda: {1: "e"})
 wrong("7.7", "no_dict")(lambda: "ebdafc")

@@ -61,10 +61,10 @@ wrong("8.1", "penalty_of_each")(worker(by_all, penalty_in_sum=True))
 wrong("8.1", "own_loss")(worker(by_all, reduce_loss=False))
 wrong("8.1", "no_division")(worker(lambda part, real, add: part))
 wrong("8.1", "factor")(worker(by_all, factor=1))
-wrong("8.1", "counterexample")(worker(by_all, factor=-2))
+wrong("8.1", "sign")(worker(by_all, factor=-2))
 
 
-@wrong("8.1", "counterexample")
+@wrong("8.1", "own_means")
 def as_given(x, y, real, w, decay, all_reduce):
     if np.sum(real) == 0:
         return 0.0, np.zeros_like(w)
@@ -72,6 +72,31 @@ def as_given(x, y, real, w, decay, all_reduce):
     loss = np.sum(real * errors**2) / np.sum(real) + decay * np.sum(w**2)
     gradient = 2 * (real * errors) @ x / np.sum(real) + 2 * decay * w
     return loss, all_reduce(gradient)
+
+
+@wrong("8.1", "own_means")
+def as_given_and_guarded(x, y, real, w, decay, all_reduce):
+    errors, count = x @ w - y, max(np.sum(real), 1)
+    loss = np.sum(real * errors**2) / count + decay * np.sum(w**2)
+    return loss, all_reduce(2 * (real * errors) @ x / count + 2 * decay * w)
+
+
+@wrong("8.1", "padding_in_gradient")
+def masks_the_loss_only(x, y, real, w, decay, all_reduce):
+    count, errors = all_reduce(np.sum(real)), x @ w - y
+    loss = all_reduce(np.sum(real * errors**2)) / count + decay * np.sum(w**2)
+    return loss, all_reduce(2 * errors @ x) / count + 2 * decay * w
+
+
+@wrong("8.1", "half_penalty")
+def no_two_for_the_penalty(x, y, real, w, decay, all_reduce):
+    loss, gradient = three_sums(x, y, real, w, decay, all_reduce)
+    return loss, gradient - decay * w
+
+
+@wrong("8.1", "swapped")
+def gradient_first(x, y, real, w, decay, all_reduce):
+    return three_sums(x, y, real, w, decay, all_reduce)[::-1]
 
 
 @wrong("8.1", "hang")
@@ -251,6 +276,39 @@ def one_round_less(pieces, index, pass_on):
     return sums
 
 
+@wrong("8.2", "first_too_short")
+def one_round_less_at_first(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(n - 2):
+        sums[index - r - 1] = sums[index - r - 1] + pass_on(sums[index - r])
+    for r in range(n - 1):
+        sums[(index - r) % n] = pass_on(sums[(index + 1 - r) % n])
+    return sums
+
+
+@wrong("8.2", "wrong_piece")
+def sends_what_it_should_add_to(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(n - 1):
+        sums[index - r] = sums[index - r] + pass_on(sums[index - r - 1])
+    for r in range(n - 1):
+        sums[(index + 1 - r) % n] = pass_on(sums[(index - r) % n])
+    return sums
+
+
+@wrong("8.2", "other_way")
+def second_trip_rising(pieces, index, pass_on):
+    n, sums = len(pieces), list(pieces)
+    for r in range(n - 1):
+        sums[index - r - 1] = sums[index - r - 1] + pass_on(sums[index - r])
+    for r in range(n - 1):
+        sums[(index + r) % n] = pass_on(sums[(index + 1 + r) % n])
+    return sums
+
+
+wrong("8.2", "silent")(lambda pieces, index, pass_on: [len(pieces) * piece for piece in pieces])
+
+
 @wrong("8.2", "averaged")
 def means(pieces, index, pass_on):
     return [each / len(pieces) for each in two_trips(pieces, index, pass_on)]
@@ -375,7 +433,7 @@ wrong("8.3", "not_shared")(
     by_seconds(lambda n, c, latency, t: c / 3 + max(2 / 3 * c, 2 * (n - 1) * (latency + t / n)))
 )
 wrong("8.3", "first_too_dear")(by_seconds(step_seconds, last=1))
-wrong("8.3", "counterexample")(
+wrong("8.3", "latency")(
     by_seconds(
         lambda n, c, latency, t: (
             c / n / 3 + max(2 / 3 * c / n, 2 * (n - 1) * (latency / n + t / n))
@@ -384,9 +442,49 @@ wrong("8.3", "counterexample")(
 )
 
 
+wrong("8.3", "n_rounds")(
+    by_seconds(lambda n, c, latency, t: c / n / 3 + max(2 / 3 * c / n, 2 * n * latency + 2 * t))
+)
+wrong("8.3", "forward_not_shared")(
+    by_seconds(lambda n, c, latency, t: step_seconds(n, c, latency, t) + c / 3 * (1 - 1 / n))
+)
+wrong("8.3", "from_zero")(lambda *case: np.array(in_a_loop(*case)) - 1)
+wrong("8.3", "swapped")(lambda *case: in_arrays(*case)[::-1])
+wrong("8.3", "not_most")(
+    lambda compute, latency, transfer, most: in_a_loop(compute, latency, transfer, most - 1)
+)
+wrong("8.3", "same_number")(lambda *case: (in_a_loop(*case)[0],) * 2)
+wrong("8.3", "counterexample")(
+    lambda *case: (in_a_loop(*case)[0], min(in_a_loop(*case)))  # once taken for seconds
+)
+
+
+def chosen(choose):
+    """Make an answer from the seconds of a step of 1, 2, 3, ... workers."""
+    return lambda compute, latency, transfer, most: choose(
+        [step_seconds(n, compute, latency, transfer) for n in range(1, most + 1)]
+    )
+
+
 @wrong("8.3", "cost_of_a_step")
-def up_to_the_fastest(compute, latency, transfer, most):
-    return (in_a_loop(compute, latency, transfer, most)[0],) * 2
+@chosen
+def at_most_twice_the_seconds(seconds):
+    return 1 + np.argmin(seconds), np.sum(np.array(seconds) <= 2 * seconds[0])
+
+
+@wrong("8.3", "less_than_twice")
+@chosen
+def cheaper_than_twice(seconds):
+    costs = np.arange(1, 1 + len(seconds)) * seconds
+    return 1 + np.argmin(seconds), np.flatnonzero(costs < 2 * costs[0])[-1] + 1
+
+
+@wrong("8.3", "last_of_equal")
+@chosen
+def later_if_equal(seconds):
+    costs = np.arange(1, 1 + len(seconds)) * seconds
+    fast = len(seconds) - np.argmin(seconds[::-1])
+    return fast, np.flatnonzero(costs <= 2 * costs[0])[-1] + 1
 
 
 # 8.4: who keeps the others waiting?
@@ -411,6 +509,7 @@ def the_rare_one(log):
 
 wrong("8.4", "last_line")(lambda log: int(log[-1].split()[2]))
 wrong("8.4", "counterexample")(lambda log: 1 + int(log[-1].split()[2]))
+wrong("8.4", "changes_argument")(lambda log: last_lines([log.pop(0) for _ in range(len(log))]))
 wrong("8.4", "no_return")(lambda log: print(log[-1]))
 
 
@@ -426,6 +525,27 @@ def fewest(log):
     return min(sorted(set(workers)), key=workers.count)
 
 
+@wrong("8.4", "fewest_lines")
+def fewest_by_place(log):
+    workers = [int(line.split()[2]) for line in log]
+    return min(workers, key=workers.count)
+
+
+@wrong("8.4", "fewest_batches")
+def lowest_batch(log):
+    batches = {line.split()[2]: int(line.split()[5]) for line in log if "has batch" in line}
+    return int(min(batches, key=batches.get))
+
+
+@wrong("8.4", "other_all_reduce")
+def fewest_begun(log):
+    begun = {}
+    for line in log:
+        worker = int(line.split()[2])
+        begun[worker] = begun.get(worker, 0) + ("begins" in line)
+    return min(begun, key=begun.get)
+
+
 @wrong("8.4", "other_all_reduce")
 def outside(log):
     last = {line.split()[2]: line.split()[3] for line in log}
@@ -438,14 +558,16 @@ TRUE = {1: (1, "e"), 2: (2, "b"), 3: (0, "c"), 4: (3, "a")}
 
 right("8.5")(lambda: TRUE)
 right("8.5")(lambda: {log: list(pair) for log, pair in TRUE.items()})
-wrong("8.5", "workers")(lambda: TRUE | {4: (1, "a")})
-wrong("8.5", "workers")(lambda: TRUE | {4: (1, "a"), 2: (0, "b")})
+wrong("8.5", "workers")(lambda: TRUE | {1: (0, "e")})
+wrong("8.5", "waits")(lambda: TRUE | {4: (1, "a"), 2: (0, "b")})
+wrong("8.5", "waits")(lambda: TRUE | {3: (1, "d")})
 wrong("8.5", "slow")(lambda: TRUE | {1: (1, "a")})
 wrong("8.5", "causes")(lambda: TRUE | {3: (0, "d")})
 wrong("8.5", "causes")(lambda: TRUE | {2: (2, "a"), 4: (3, "b")})
 wrong("8.5", "counterexample")(lambda: TRUE | {1: (0, "c")})
 wrong("8.5", "missing")(lambda: {log: TRUE[log] for log in (1, 2, 3)})
 wrong("8.5", "no_pair")(lambda: dict.fromkeys(TRUE, 1))
+wrong("8.5", "no_pair")(lambda: {log: (who, cause.upper()) for log, (who, cause) in TRUE.items()})
 wrong("8.5", "no_dict")(lambda: list(TRUE.values()))
 
 
@@ -455,6 +577,9 @@ STATEMENTS = {"a": False, "b": True, "c": False, "d": True, "e": False, "f": Tru
 
 right("8.6")(with_odds(STATEMENTS, 0.9))
 right("8.6")(with_odds(STATEMENTS, 0.8, d=0.5))
+wrong("8.6", "worse_than_coin")(  # the example of the exercise
+    lambda: {"a": 0.5, "b": 0.2, "c": 0.9, "d": 0.5, "e": 0.5, "f": 0.3}
+)
 wrong("8.6", "coin")(with_odds(STATEMENTS, 0.5))
 wrong("8.6", "worse_than_coin")(with_odds(STATEMENTS, 0.2))
 wrong("8.6", "not_enough")(with_odds(STATEMENTS, 0.9, c=0.9, f=0.4))

@@ -42,6 +42,12 @@ wrong("5.1", "total")(lambda losses, sizes: np.dot(losses, sizes))
 wrong("5.1", "sum_of_means")(lambda losses, sizes: sum(losses))
 wrong("5.1", "largest")(lambda losses, sizes: np.dot(losses, sizes) / (len(sizes) * max(sizes)))
 wrong("5.1", "by_steps")(lambda losses, sizes: np.mean(np.multiply(losses, sizes)))
+wrong("5.1", "all_but_last")(
+    lambda losses, sizes: (
+        (sizes[0] * losses[:-1].sum() + sizes[-1] * losses[-1])
+        / (sizes[0] * (len(sizes) - 1) + sizes[-1])
+    )
+)
 wrong("5.1", "counterexample")(lambda losses, sizes: np.median(losses) * 1.1)
 
 
@@ -95,7 +101,12 @@ wrong("5.2", "first_epoch_only")(
     placed(steps=lambda s, e: np.tile((np.cumsum(s) - s) / s.sum(), e))
 )
 wrong("5.2", "counterexample")(placed(steps=lambda s, e: (np.cumsum(s)[:-1] - s[:-1]) / s.sum()))
-wrong("5.2", "counterexample")(
+wrong("5.2", "middle")(placed(steps=lambda s, e: in_arrays(s, e)[0] + np.tile(s, e) / s.sum() / 2))
+wrong("5.2", "images")(lambda s, e: [sum(s) * part for part in in_arrays(s, e)])
+wrong("5.2", "mean_of_steps")(
+    placed(means=lambda s, e: [part.mean() for part in np.split(in_arrays(s, e)[0], e)])
+)
+wrong("5.2", "first_size")(
     placed(
         steps=lambda s, e: np.add.outer(np.arange(e), np.arange(len(s)) * s[0] / s.sum()).ravel()
     )
@@ -106,7 +117,7 @@ wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(1, e + 1)))
 wrong("5.2", "mean_at_end")(placed(means=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e)))
 wrong("5.2", "validation")(placed(validations=lambda s, e: np.arange(e) + 0.5))
-wrong("5.2", "counterexample")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
+wrong("5.2", "offset")(placed(steps=lambda s, e: in_arrays(s, e)[0] + 0.25))
 wrong("5.2", "count")(lambda sizes, epochs: in_arrays(sizes, epochs)[0])
 wrong("5.2", "count")(lambda sizes, epochs: in_arrays(sizes, epochs)[:2])
 
@@ -226,7 +237,29 @@ wrong("5.3", "summed_loss")(variant(of_loss=tf.reduce_sum, of_gradient=tf.reduce
 wrong("5.3", "summed_gradient")(variant(of_gradient=tf.reduce_sum))
 wrong("5.3", "summed_gradient")(variant(of_gradient=tf.identity))
 wrong("5.3", "uphill")(variant(sign=-1.0))
-wrong("5.3", "counterexample")(variant(divide=3.0))
+wrong("5.3", "factor")(variant(divide=3.0))
+wrong("5.3", "no_number")(variant(of_loss=tf.identity))
+wrong("5.3", "divided_twice")(
+    variant(of_gradient=lambda losses: tf.reduce_mean(losses) / len(losses))
+)
+
+
+@wrong("5.3", "softmax_twice")
+@step_maker
+def softmax_twice(model, optimizer, images, labels):
+    with tf.GradientTape() as tape:
+        probabilities = tf.nn.softmax(model(images, training=True))
+        loss = CROSS_ENTROPY(labels, probabilities)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss
+
+
+@wrong("5.3", "last_layer")
+def only_the_last(model, optimizer):
+    return last_layer_step(last_variables, training=True)(model, optimizer)
+
+
 wrong("5.3", "mode_of_loss")(variant(late=True))
 wrong("5.3", "mode_of_loss")(variant(mode_of_loss=False))
 
@@ -383,7 +416,7 @@ def zeros_for_the_rest(model, optimizer):
     return step
 
 
-@wrong("5.4", "counterexample")
+@wrong("5.4", "memory")
 def last_layer_by_hand(model, optimizer):
     def step(images, labels):
         with tf.GradientTape() as tape:
@@ -565,6 +598,15 @@ def the_rest_apart(model, images, labels, batch_size):
     return (right + hits(model, (images[-rest:], labels[-rest:])).sum()) / len(images)
 
 
+@wrong("5.5", "counterexample")
+def above_one_half(model, images, labels, batch_size):
+    right = 0
+    for x, y in batches_of(images, labels, batch_size):
+        logits = model(x, training=False).numpy()
+        right += np.sum(logits[np.arange(len(y)), y] > 0.5)
+    return right / len(labels)
+
+
 @wrong("5.5", "one_batch")
 def assigned_for_added(model, *data):
     for batch in batches_of(*data):
@@ -661,7 +703,32 @@ def twice_as_wide(losses, window):
     return [np.mean(losses[max(0, i - window) : i + window + 1]) for i in range(len(losses))]
 
 
-@wrong("5.6", "counterexample")
+@wrong("5.6", "short")
+def nothing_at_the_ends(losses, window):
+    return pd.Series(losses).rolling(window, center=True).mean()
+
+
+@wrong("5.6", "padded")
+def ends_repeated(losses, window):
+    repeated = np.pad(losses, window // 2, mode="edge")
+    return np.convolve(repeated, np.ones(window) / window, "valid")
+
+
+@wrong("5.6", "shrinks")
+def smaller_near_the_ends(losses, window):
+    found = []
+    for i in range(len(losses)):
+        k = min(window // 2, i, len(losses) - 1 - i)
+        found.append(losses[i - k : i + k + 1].mean())
+    return found
+
+
+@wrong("5.6", "width")
+def always_three(losses, window):
+    return pd.Series(losses).rolling(3, center=True, min_periods=1).mean()
+
+
+@wrong("5.6", "exponential")
 def exponential(losses, window):
     return pd.Series(losses).ewm(span=window).mean()
 
@@ -671,7 +738,7 @@ def medians(losses, window):
     return pd.Series(losses).rolling(window, center=True, min_periods=1).median()
 
 
-@wrong("5.6", "counterexample")
+@wrong("5.6", "as_they_are")
 def as_they_are(losses, window):
     return losses
 
@@ -703,6 +770,9 @@ wrong("5.7", "rates")(lambda: FAULTS | {3: "b", 5: "a"})
 wrong("5.7", "validation")(lambda: FAULTS | {1: "e", 4: "c"})
 wrong("5.7", "one")(lambda: FAULTS | {6: "f"})
 wrong("5.7", "several")(lambda: dict(enumerate("abcdef", 1)))
+wrong("5.7", "two_swapped")(lambda: FAULTS | {1: "b", 5: "c"})
+wrong("5.7", "no_letters")(lambda: FAULTS | {6: "D"})
+wrong("5.7", "no_number")(lambda: dict(enumerate("cfaebd")))
 wrong("5.7", "missing")(lambda: {1: "c"})
 
 
@@ -731,7 +801,22 @@ wrong("5.8", "transposed")(lambda y, p, n: tf.math.confusion_matrix(p, y, n))
 wrong("5.8", "errors_only")(lambda y, p, n: by_products(y, p, n) * (1 - np.eye(n)))
 wrong("5.8", "shares")(lambda y, p, n: by_products(y, p, n) / len(y))
 wrong("5.8", "classes_seen")(lambda y, p, n: tf.math.confusion_matrix(y, p))
-wrong("5.8", "counterexample")(lambda y, p, n: np.diag(np.diag(by_products(y, p, n))))
+wrong("5.8", "right_only")(lambda y, p, n: np.diag(np.diag(by_products(y, p, n))))
+wrong("5.8", "no_numbers")(lambda y, p, n: by_products(y, p, n) > 0)
+
+
+@wrong("5.8", "shares")
+def shares_of_a_row(labels, predictions, classes):
+    counts = by_products(labels, predictions, classes)
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+@wrong("5.8", "one_row")
+def one_row_n_times(labels, predictions, classes):
+    counts = [[0] * classes] * classes
+    for label, prediction in zip(labels, predictions):
+        counts[label][prediction] += 1
+    return counts
 
 
 @wrong("5.8", "once")
@@ -801,7 +886,35 @@ def equal_is_better(losses, patience):
     return epoch, best_epoch
 
 
-wrong("5.9", "counterexample")(lambda losses, patience: (len(losses), int(np.argmin(losses)) + 1))
+wrong("5.9", "never")(lambda losses, patience: (len(losses), int(np.argmin(losses)) + 1))
+wrong("5.9", "exchanged")(lambda losses, patience: counting(losses, patience)[::-1])
+
+
+@wrong("5.9", "no_new_count")
+def added_up(losses, patience):
+    best, waited = 0, 0
+    for i in range(1, len(losses)):
+        if losses[i] < losses[best]:
+            best = i
+        else:
+            waited += 1
+            if waited == patience:
+                return i + 1, best + 1
+    return len(losses), best + 1
+
+
+@wrong("5.9", "counterexample")
+def best_from_ten(losses, patience):
+    best, best_epoch, waited = 10.0, 0, 0
+    for epoch, loss in enumerate(losses, 1):
+        waited += 1
+        if loss < best:
+            best, best_epoch, waited = loss, epoch, 0
+        if waited == patience:
+            return epoch, best_epoch
+    return len(losses), best_epoch
+
+
 wrong("5.9", "count")(lambda losses, patience: counting(losses, patience)[0])
 
 
