@@ -235,6 +235,7 @@ exercise(
         "What is the type of `np.array(3)`? And what does a list times 2 give?",
         node_class(keep=lambda value: value),
         node_class(keep=np.array),
+        node_class(keep=lambda value: np.array(value, "float32")),
         node_class(keep=lambda value: np.array(value) if isinstance(value, list) else value),
     ),
     mistake(
@@ -398,6 +399,16 @@ def times(
 multiply = times()
 
 
+def adding(to_a: Callable, to_b: Callable) -> Callable:
+    """Make an addition with these pull-backs."""
+
+    def add(a: Any, b: Any) -> Node:
+        a, b = as_node(a), as_node(b)
+        return Node(a.value + b.value, ((a, to_a), (b, to_b)), "add")
+
+    return add
+
+
 def once_alone(a: Any, b: Any) -> Node:
     """Return a + b, with one edge if both are the same node."""
     a, b = as_node(a), as_node(b)
@@ -437,9 +448,17 @@ exercise(
     ),
     mistake(
         "slope_of_a_sum",
-        "a * b hands back bar alone, as a + b does.",
+        "`a * b` hands back bar alone, as a + b does.",
         "If a grows a little, by how many times as much does a·b grow?",
         times(lambda x, y, bar: bar),
+    ),
+    mistake(
+        "slope_of_add",
+        "One side of a + b gets something else than bar.",
+        "If b grows a little, by how much does a + b grow?",
+        with_parts(times(), add=adding(lambda bar: bar, lambda bar: -bar)),
+        with_parts(times(), add=adding(lambda bar: bar, lambda bar: 2 * bar)),
+        with_parts(times(), add=adding(np.ones_like, np.ones_like)),
     ),
     mistake(
         "joined",
@@ -1195,6 +1214,7 @@ exercise(
             lambda z, truth: -mean_loss(z, truth),
             lambda z, truth: -mean_slope(z, truth),
         ),
+        loss_by(lambda z, truth: -mean_loss(z, truth), mean_slope),
         loss_by(mean_loss, lambda z, truth: -mean_slope(z, truth)),
     ),
     cases=function_cases,
@@ -1411,7 +1431,7 @@ def train_and_test(answer: Callable, given: str) -> dict:
         raise NotRight("shape", fact, "Which digit has the largest logit in each row?")
     share, needed = np.mean(found == truth), FEW if given == RENAMED else ENOUGH
     if share >= needed and len(calls) < FEWEST:
-        fact = f"It calls `gradient` {len(calls)} times: so few steps teach no network to read."
+        fact = f"It takes {len(calls)} of your engine's steps: so few teach no network to read."
         raise NotRight("no_engine", fact, "What else has learned?")
     if share >= needed:
         return {"it reads enough": True}

@@ -622,7 +622,11 @@ def common(
     off = max(float(np.max(abs(x - y), initial=0)) / size_of(y) for x, y in zip(found, rights))
     if off < 0.01 and np.any(b != np.round(b)):
         question = "What is rounded, left out, or taken with a step?"
-        yield "close", f"{{what}} is close to what is right, but off by up to {off:.1%}.", question
+        yield (
+            "close",
+            f"{{what}} is close to what is right, but off by up to {100 * off:.2g} %.",
+            question,
+        )
 
 
 def by_example(

@@ -254,6 +254,14 @@ def doubled(a, b):
 wrong("W.2", "joined")(with_parts(multiply, add=doubled))
 
 
+def subtracted(a, b):
+    a, b = lift(a), lift(b)
+    return Node(a.value + b.value, [(a, lambda bar: bar), (b, lambda bar: -bar)], "add")
+
+
+wrong("W.2", "slope_of_add")(with_parts(multiply, add=subtracted))
+
+
 @wrong("W.2", "pair_order")
 def pull_back_first(a, b):
     product = multiply(a, b)
@@ -488,6 +496,18 @@ def without_keepdims(bar, shape):
     while bar.ndim > len(shape):
         bar = bar.sum(0)
     return bar.sum(tuple(i for i, n in enumerate(shape) if n == 1))
+
+
+wrong("W.4", "all_of_it")(lambda bar, shape: np.full(shape, bar.sum()))
+wrong("W.4", "first_axis")(lambda bar, shape: bar.sum(0))
+wrong("W.4", "counted")(lambda bar, shape: np.full(shape, bar.size / np.prod(shape)))
+
+
+@wrong("W.4", "largest")
+def largest_copy(bar, shape):
+    padded = (1,) * (bar.ndim - len(shape)) + tuple(shape)
+    axes = tuple(i for i, n in enumerate(padded) if n == 1)
+    return bar.max(axes, keepdims=True).reshape(shape)
 
 
 @wrong("W.4", "length_one")
