@@ -33,7 +33,7 @@ VEGA = "application/vnd.vegalite.v5+json"
 
 WRONG_ANSWER = """\
 def gradient(x, y):
-    return x**2 * np.exp(x * y), np.exp(x * y) * (1 + x * y)  # by y first
+    return x**2 * np.exp(x * y), np.exp(x * y) * (1 + x * y)  # ∂f/∂y first
 """
 TRAIN = """\
 import time

@@ -436,7 +436,7 @@ exercise(
 
 @cache
 def jacobians(residual: Named, x: tuple, theta: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the derivatives of a residual by x, (n, n), and by theta, (n,)."""
+    """Return the derivatives of a residual with respect to x, (n, n), and theta, (n,)."""
     at, parameter = tf.constant(x, "float64"), tf.constant(theta, "float64")
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([at, parameter])
@@ -455,7 +455,7 @@ def derivative_by(combine: Callable) -> Callable:
 
 
 def root_derivative(residual: Callable, x: Any, theta: Any) -> Any:
-    """Return the derivative of a root by a parameter."""
+    """Return the derivative of a root with respect to a parameter."""
     return derivative_by(lambda j, b: -np.linalg.solve(j, b))(residual, x, theta)
 
 
@@ -530,7 +530,7 @@ exercise(
     mistake(
         "product",
         "It is multiplied by the Jacobian.",
-        "Which vector, times the Jacobian, gives minus the change by theta?",
+        "Which vector, times the Jacobian, gives minus the derivative with respect to theta?",
         derivative_by(lambda j, b: -j @ b),
         derivative_by(lambda j, b: j @ b),
     ),
@@ -550,7 +550,7 @@ exercise(
     ),
     mistake(
         "summed",
-        "The derivatives of all equations by theta are added up.",
+        "The derivatives of all equations with respect to theta are added up.",
         "What does `tape.gradient` do with a target of several elements?",
         derivative_by(lambda j, b: -np.linalg.solve(j, np.full(len(j), b.sum()))),
         derivative_by(lambda j, b: -b.sum() / j.sum(axis=0)),
@@ -561,7 +561,7 @@ exercise(
         with_root(RESIDUALS[2], [0.1] * 3, round(float(random.uniform(0.3, 1.2)), 2), "float64"),
         with_root(RESIDUALS[3], [1.0, 1.0], 0.8, "float64"),
     ],
-    question="Differentiate residual(x(theta), theta) = 0 by theta, on paper first.",
+    question="Differentiate residual(x(theta), theta) = 0 with respect to theta, on paper first.",
     probe=judge_derivative,
     inputs=("", "x", "theta"),
     tolerance=1e-3,
@@ -921,8 +921,8 @@ exercise(
     ),
     mistake(
         "blocks",
-        "Each variable is differentiated by itself: the mixed derivatives are missing.",
-        "What does the gradient by one variable depend on?",
+        "Each variable is taken by itself: the mixed derivatives are missing.",
+        "What does the gradient for one variable depend on?",
         trace_by(by_block=True),
     ),
     mistake(
@@ -984,8 +984,8 @@ predict(
     ),
     b=(
         False,
-        "A penalty on the gradient by 784 pixels makes a training step at least 100 times "
-        "the work.",
+        "A penalty on the gradient with respect to 784 pixels makes a training step at least "
+        "100 times the work.",
     ),
     c=(True, "Newton's steps on x^4 - x^2 lead from 0.1 to a maximum."),
     d=(False, "To differentiate a fixed point, all iterations that found it must be kept."),

@@ -290,7 +290,7 @@ exercise(
     mistake(
         "sign",
         "The gradient of the examples has the wrong sign.",
-        "Which sign has the derivative of x @ w - y by w, and which that of y - x @ w?",
+        "Which sign does the derivative of x @ w - y with respect to w have? That of y - x @ w?",
         sharing(factor=-2.0),
     ),
     cases=lambda random: [
