@@ -13,7 +13,7 @@ import tensorflow as tf
 
 # %% ../notebooks/10_beyond_training.ipynb #input-gradient
 def input_gradient(score: Callable, images: tf.Tensor) -> tf.Tensor:
-    """Differentiate a score, (n, ...) -> (n,), by images (n, ...): each score by its own image."""
+    """Differentiate each score, (n, ...) -> (n,), with respect to its own image."""
     images = tf.convert_to_tensor(images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)

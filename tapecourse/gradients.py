@@ -22,7 +22,7 @@ UNREAD = "not followed: used before the block, only by stop_gradient, not at all
 
 
 def why_none(source: Any, target: tf.Tensor, followed: set) -> str:
-    """Say why the gradient of `target` by `source` may be None. Chapter 04."""
+    """Say why the gradient of `target` with respect to `source` may be None. Chapter 04."""
     for name, thing in [("the target", target), ("it", source)]:
         dtype = tf.as_dtype(thing.dtype)
         if not (dtype.is_floating or dtype.is_complex):

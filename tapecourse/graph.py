@@ -19,7 +19,7 @@ class Node:
     operation: str = ""  # empty for an input
     parents: tuple[str, ...] = ()  # the names of the operands, in order
     value: float | np.ndarray | None = None
-    partials: tuple[float | np.ndarray | None, ...] = ()  # of the value, by each operand
+    partials: tuple[float | np.ndarray | None, ...] = ()  # of the value, one for each operand
     adjoint: float | np.ndarray | None = None
 
 # %% ../notebooks/02_computational_graph.ipynb #program
@@ -37,7 +37,7 @@ def worked_example(y: float = 1.0, b: float = 0.5) -> list[Node]:
     ]
 
 # %% ../notebooks/02_computational_graph.ipynb #operations
-OPERATIONS = {  # value, and local partial derivatives by each operand
+OPERATIONS = {  # value, and local partial derivatives, one for each operand
     "·": (np.dot, lambda u, v: (v, u)),
     "*": (np.multiply, lambda u, v: (v, u)),
     "+": (np.add, lambda u, v: (1.0, 1.0)),

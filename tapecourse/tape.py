@@ -205,7 +205,7 @@ class Tape(Recorder):
     """A recorder that walks back, once, or often if it is persistent. Chapter 03."""
 
     def gradient(self, target: Tensor, sources: Any, output_gradients: Any = None) -> Any:
-        """Return the derivative of `target` by each source, in the structure of `sources`.
+        """Return the derivative of `target` for each source, in the structure of `sources`.
 
         None where the target doesn't depend on it. The elements of a target that is no number are
         summed, with the weights `output_gradients` if given.

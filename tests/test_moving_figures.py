@@ -205,7 +205,7 @@ def test_the_arrow_is_cut_where_the_gradient_ends(shown):
     for number, marks, gradient in [(0, 0, "6"), (1, 1, "None")]:
         rows = rows_at(shown[0], number)
         assert len([row for row in rows if row["k"] == "cross"]) == marks
-        assert f"gradient of y by x: {gradient}" in [row["s"] for row in rows if "s" in row]
+        assert f"gradient of y for x: {gradient}" in [row["s"] for row in rows if "s" in row]
         assert texts_at(shown[0], number, "adjoint")["x"].endswith(gradient)
 
 

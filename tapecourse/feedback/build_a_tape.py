@@ -28,7 +28,7 @@ EXPRESSIONS: dict[str, Callable] = {
 
 
 def try_tape(answer: Callable, *numbers: float) -> dict:
-    """Compute all expressions with a learner's numbers, and differentiate them by each."""
+    """Compute all expressions with a learner's numbers, and differentiate each."""
     seen = {}
     for text, expression in EXPRESSIONS.items():
         inputs = dict(zip("xwb", map(answer, numbers)))
@@ -39,12 +39,13 @@ def try_tape(answer: Callable, *numbers: float) -> dict:
             fact = f"{text} must be a Scalar too, and is of the type {type(y).__name__}."
             raise NotRight("no_scalar", fact, "What does each operation return?")
         seen[text] = y.value
+        of_text = f"the derivative of {text} with respect to"
         for name, number in list(inputs.items())[: 3 if len(text) > 15 else 1]:
-            seen[f"the derivative of {text} by {name}"] = y.gradient(number)
+            seen[f"{of_text} {name}"] = y.gradient(number)
             if text == "x * w":
-                seen[f"the derivative of {text} by x, asked for again,"] = y.gradient(number)
-                seen[f"the derivative of {text} by a Scalar apart"] = y.gradient(answer(2.0))
-    seen["the derivative of a Scalar by itself"] = y.gradient(y)  # pyright: ignore[reportPossiblyUnboundVariable]
+                seen[f"{of_text} x, asked again,"] = y.gradient(number)
+                seen[f"{of_text} a Scalar that isn't in it"] = y.gradient(answer(2.0))
+    seen["the derivative of a Scalar with respect to itself"] = y.gradient(y)  # pyright: ignore[reportPossiblyUnboundVariable]
     return seen
 
 
@@ -107,7 +108,7 @@ exercise(
     3,
     mistake(
         "own_factor",
-        "For a * b the derivative by a is taken to be a.",
+        "For a * b the derivative with respect to a is taken to be a.",
         "If a changes a little, by how many times as much does a·b change?",
         scalar(slopes=lambda a, b: (a, b)),
         scalar(slopes=lambda a, b: (a, a)),
@@ -1213,7 +1214,7 @@ exercise(
     mistake(
         "not_divided",
         "The exponentials aren't divided by their sum.",
-        "What is the derivative of ln(s) by s?",
+        "What is the derivative of ln(s)?",
         lambda x, bar: bar * np.exp(x - x.max()),
         lambda x, bar: bar * np.exp(x),
     ),
@@ -1240,7 +1241,7 @@ exercise(
     mistake(
         "subtracted",
         "Something is subtracted, or subtracted from: it belongs to another pull-back.",
-        "What is the derivative of ln(s), and that of s by x?",
+        "What is the derivative of ln(s), and what is that of s with respect to x?",
         lambda x, bar: bar * (logsumexp_back(x, 1.0) - 1),
         lambda x, bar: bar * (1 - logsumexp_back(x, 1.0)),
         lambda x, bar: bar * logsumexp_back(x, 1.0) * (1 - logsumexp_back(x, 1.0)),
@@ -1268,7 +1269,7 @@ exercise(
     mistake(
         "value",
         "This is the value, or its logarithms, and not the derivative.",
-        "What is the derivative of ln(s) by s?",
+        "What is the derivative of ln(s)?",
         lambda x, bar: bar * (x - np.logaddexp.reduce(x)),
         lambda x, bar: bar * np.logaddexp.reduce(x),
     ),

@@ -549,7 +549,7 @@ def operations(node: Callable, called: list) -> tuple[Callable, Callable]:
 
 
 def sweep_back(answer: Callable, program: str, x: Any, w: Any, b: Any) -> dict:
-    """Run a program on a learner's nodes, and ask for the derivatives by all of them."""
+    """Run a program on a learner's nodes, and ask for all derivatives."""
     called: list = []
     add, multiply = operations(own(answer, "Node"), called)
     inputs = dict(zip("xwb", map(own(answer, "Node"), (x, w, b))))
@@ -574,9 +574,9 @@ def sweep_back(answer: Callable, program: str, x: Any, w: Any, b: Any) -> dict:
             )
             raise NotRight("paths", fact, question)
         again = as_list(answer(result, list(inputs.values())))
-    seen = {f"the derivative by {name}": bar for name, bar in zip(inputs, found)}
-    more = {f"the derivative by {name}, asked again,": bar for name, bar in zip(inputs, again)}
-    return seen | more
+    names = [f"the derivative with respect to {name}" for name in inputs]
+    more = {f"{name}, asked again,": bar for name, bar in zip(names, again)}
+    return dict(zip(names, found)) | more
 
 
 def as_list(found: Any) -> list:
@@ -641,7 +641,7 @@ def walk(
     """Make a walk back, right or with faults."""
 
     def gradient(result: Any, sources: list) -> list:
-        """Return the derivative of the result by each source."""
+        """Return the derivative of the result for each source."""
         adjoints = {result: seed(result.value)}
         if kept:
             adjoints = result.__dict__.setdefault("adjoints", adjoints)
@@ -765,7 +765,8 @@ def fit_both_ways(answer: Callable, bar: np.ndarray, shape: tuple) -> dict:
     if np.shape(share) == shape != np.shape(by_x):
         fact = f"`fit` returns the shape {shape}, but `gradient` the shape {np.shape(by_x)}."
         raise NotRight("not_called", fact, "Does `gradient` pass each share through `fit`?")
-    return {"what fit returns": share, "the derivative of bar * x by an x of this shape": by_x}
+    of_x = "the derivative of bar * x with respect to an x of this shape"
+    return {"what fit returns": share, of_x: by_x}
 
 
 def here(answer: Callable) -> Callable:
@@ -946,7 +947,7 @@ def mean_loss(z: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def mean_slope(z: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return its derivative by the logits."""
+    """Return its derivative with respect to the logits."""
     return (softmax(z) - truth) / len(z)
 
 
@@ -975,7 +976,7 @@ def try_function(answer: Callable, function: str, x: np.ndarray, labels: Any) ->
     [slope], [threefold] = (own(answer, "gradient")(each, [logits]) for each in (loss, three))
     return {
         "the loss": np.array(loss.value).reshape(()),
-        "the derivative of the loss by the logits": slope,
+        "the derivative of the loss with respect to the logits": slope,
         "the derivative of 3 times the loss": threefold,
     }
 
@@ -1253,7 +1254,8 @@ def take_step(answer: Callable, w: np.ndarray, b: np.ndarray, rate: float) -> di
         "that the list holds the same nodes as before": same,
         "the number of edges of w": len(edges_of(nodes[0])),
         "the loss that it returns": getattr(loss, "value", loss),
-        "the derivative of w·b·w by w, recorded before the step and asked for after it,": by_w,
+        "the derivative of w·b·w with respect to w, recorded before the step and asked for "
+        "after it,": by_w,
     }
 
 

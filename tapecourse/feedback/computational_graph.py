@@ -47,7 +47,7 @@ exercise(
     mistake(
         "y_moves",
         "the partial derivative is the total one: y moves in it.",
-        "What is the derivative of x·c + c² by x, if c is a plain number?",
+        "What is the derivative of x·c + c² with respect to x, if c is a plain number?",
         lambda x: (partial_and_total(x)[1], partial_and_total(x)[1]),
     ),
     mistake(
@@ -72,7 +72,7 @@ exercise(
     mistake(
         "by_y",
         "y² is differentiated, too, though y is held still.",
-        "What is the derivative of x·c + c² by x, if c is a plain number?",
+        "What is the derivative of x·c + c² with respect to x, if c is a plain number?",
         lambda x: (x + 2 * own_number("2.1") * x**2, partial_and_total(x)[1]),
         lambda x: (x**2 + 2 * own_number("2.1") * x**2, partial_and_total(x)[1]),
         lambda x: (partial_and_total(x)[1] - 2 * x**2, partial_and_total(x)[1]),
@@ -173,7 +173,7 @@ exercise(
     ),
     mistake(
         "local",
-        "this is the derivative of the node by an operand, not how y reacts to the node.",
+        "this is how the node reacts to an operand, not how y reacts to the node.",
         "If the node itself grows by a little, by how much does y grow?",
         but(
             v3=lambda x1, x2: math.cos(x2),
@@ -487,7 +487,7 @@ def sweep_forth(nodes: list[Node], start: Callable, join: Callable = lambda a, b
 
 
 def tangents(nodes: list[Node], source: str) -> dict:
-    """Return the derivative of each node by the source."""
+    """Return the derivative of each node with respect to the source."""
     return forth(nodes, source, lambda a, b: a + b)
 
 
@@ -503,8 +503,8 @@ exercise(
     ),
     mistake(
         "adjoints",
-        "These are adjoints: the derivative of the last node by each.",
-        "Asked is the other way round: of each node by one input. Where does the walk start?",
+        "These are adjoints: the derivatives of the last node.",
+        "You need those of each node, with respect to one input. Where does that walk start?",
         lambda nodes, source: reverse_sweep(nodes),
     ),
     mistake(
@@ -515,7 +515,7 @@ exercise(
     ),
     mistake(
         "fixed_source",
-        "It returns the derivatives by the same node, whatever `source` is.",
+        "It returns the derivatives with respect to the same node, whatever `source` is.",
         "Where is `source` used?",
         lambda nodes, source: tangents(nodes, "x"),
         lambda nodes, source: tangents(nodes, nodes[0].name),

@@ -60,14 +60,14 @@ exercise(
     mistake(
         "product_rule",
         "x stands in two places, and the result counts only one of them.",
-        "By x, f is a product of two things that both move: what is the rule for that?",
+        "When x moves, both factors of f move: what is the rule for a product?",
         with_parts(lambda x, y, slope, f: slope),
         with_parts(lambda x, y, slope, f: y * f),
     ),
     mistake(
         "chain_rule",
         "the exponent's own derivative is missing.",
-        "What is the derivative of exp(3t) by t, and where does the 3 come from?",
+        "What is the derivative of exp(3t), and where does the 3 come from?",
         with_parts(lambda x, y, slope, f: slope + f, lambda x, y, slope, f: f),
         with_parts(by_y=lambda x, y, slope, f: f),
     ),
@@ -91,7 +91,7 @@ exercise(
     mistake(
         "not_held",
         "x is differentiated, too, where it should be held still.",
-        "By y, x is a number like any other: what stays of it?",
+        "When only y moves, x is a constant: what becomes of a constant factor?",
         with_parts(by_y=lambda x, y, slope, f: f + x * slope),
         with_parts(by_y=lambda x, y, slope, f: slope + x * f),
     ),

@@ -290,7 +290,7 @@ exercise(
     mistake(
         "sign",
         "The gradient of the examples has the wrong sign.",
-        "Which sign has the derivative of x @ w - y by w, and which that of y - x @ w?",
+        "Which sign does the derivative of x @ w - y with respect to w have? That of y - x @ w?",
         sharing(factor=-2.0),
     ),
     cases=lambda random: [
@@ -760,6 +760,14 @@ def fewest(log: Log, worker: int, words: str) -> int:
     return sum(text.startswith(words) for text in parse(log)[worker])
 
 
+def draw_log(random: Random, workers: int, who: int, cause: str, steps: int) -> Log:
+    """Draw a log; where all are in an all-reduce, the first line isn't the culprit's."""
+    while True:
+        log = write_log(random, workers, who, cause, steps)
+        if cause != "alone" or order(log)[0] != who:
+            return log
+
+
 exercise(
     "8.4",
     "Who keeps the others waiting?",
@@ -801,7 +809,7 @@ exercise(
         lambda log: min(order(log), key=lambda w: fewest(log, w, "begins")),
     ),
     cases=lambda random: [
-        (write_log(random, workers, who, cause, steps),)
+        (draw_log(random, workers, who, cause, steps),)
         for workers, who, cause, steps in [
             (3, 1, "reads", 1),
             (3, 2, "alone", 2),

@@ -83,7 +83,7 @@ def gradients_of(
 
 
 def dense(gradient: Any, x: np.ndarray) -> np.ndarray:
-    """Return the gradient by x as an array: zeros for None, all rows of a sparse one."""
+    """Return the gradient for x as an array: zeros for None, all rows of a sparse one."""
     array = np.zeros_like(x)
     if hasattr(gradient, "indices"):
         np.add.at(array, gradient.indices.numpy(), gradient.values.numpy())

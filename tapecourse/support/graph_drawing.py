@@ -48,7 +48,7 @@ class GraphNode(Protocol):
     operation: str  # empty for an input
     parents: tuple[str, ...]  # the names of the operands, in order
     value: float | np.ndarray | None
-    partials: tuple[float | np.ndarray | None, ...]  # of the value, by each operand
+    partials: tuple[float | np.ndarray | None, ...]  # of the value, one for each operand
     adjoint: float | np.ndarray | None
 
 
@@ -181,7 +181,7 @@ def node_lines(node: GraphNode) -> list[str]:
 
 
 def table_of(nodes: Sequence[GraphNode]) -> pd.DataFrame:
-    """Write a row for each node: operation, value, and the partial derivatives by its operands."""
+    """Write a row for each node: operation, value, and the partial derivative for each operand."""
     rows = {}
     for node in nodes:
         partials = [
@@ -340,8 +340,8 @@ def draw_graph(
     """Draw a computational graph.
 
     Each box shows a node's operation, its value and, in orange, its adjoint; each arrow, in green,
-    the derivative of its end by its start. The graph runs to the right where 10.5 inches suffice,
-    else down.
+    the derivative of its end with respect to its start. The graph runs to the right where 10.5
+    inches suffice, else down.
 
     Parameters
     ----------

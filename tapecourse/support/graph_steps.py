@@ -449,7 +449,7 @@ def show_nodes(result: Any, gradient: Callable, title: str = "", **names: Any) -
         Where the way back starts. A node has `value`, `operation`, and `edges`, pairs of a parent
         and its pull-back.
     gradient : callable
-        Takes a result and a list of nodes, and returns the derivative by each. It makes all
+        Takes a result and a list of nodes, and returns the derivative for each. It makes all
         adjoints: each step back asks for those of a record in which only so many nodes have edges.
     title : str
     names
@@ -558,7 +558,7 @@ def show_cuts(graphs: Mapping[str, Sequence[GraphNode]], title: str, start: int 
 def cut_says(nodes: Sequence[GraphNode]) -> list[str]:
     """Say which gradients the inputs get, and which operations cut a path."""
     inputs = [node for node in nodes if not node.operation]
-    gradients = [f"by {node.name}: {show_value(node.adjoint) or 'None'}" for node in inputs]
+    gradients = [f"for {node.name}: {show_value(node.adjoint) or 'None'}" for node in inputs]
     cutting = [node_lines(node)[0] for node in nodes if cut_operands(node, nodes)]
     where = f"cut at {', '.join(cutting)}" if cutting else "no path is cut"
     return [f"gradient of {nodes[-1].name} " + ", ".join(gradients), where]

@@ -282,7 +282,7 @@ def watched_losses(models: Sequence) -> Iterator[list[tuple[Any, tf.Tensor]]]:
 
 @contextmanager
 def watched_tapes(seen: Watched, penalties: list) -> Iterator[None]:
-    """Write down what tapes are asked; ask for the derivatives by the penalties as well."""
+    """Write down what tapes are asked for; ask for derivatives with respect to penalties, too."""
     gradient = tf.GradientTape.gradient
 
     def watching_gradient(tape: Any, target: Any, sources: Any, *rest: Any, **options: Any) -> Any:

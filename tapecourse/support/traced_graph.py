@@ -41,8 +41,8 @@ def function_to_graph(
     arguments : numbers or arrays
         Where the function is run for the values of the nodes.
     adjoints : bool
-        Give each node that depends on an input the gradient of the target by it, which is None
-        where no gradient comes through.
+        Give each node that depends on an input the gradient of the target with respect to it, or
+        None where no gradient comes through.
     """
     inputs = [tf.convert_to_tensor(argument) for argument in arguments]
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in inputs]

@@ -70,7 +70,7 @@ class ByRecursion:
 
 @right("3.1")
 class Forward(Noted):
-    """Keeps the derivative by every number that it was made of."""
+    """Keeps the derivative for every number that it was made of."""
 
     def __init__(self, value, slopes=None):
         self.value, self.slopes = value, {self: 1.0} | (slopes or {})
