@@ -937,7 +937,7 @@ exercise(
     ),
     mistake(
         "value",
-        "It is multiplied by the element itself.",
+        "The element itself comes into it: as a factor, or in the place of bar.",
         "How fast does the maximum change with its element?",
         lambda x, bar: bar * x * (x == x.max()),
         lambda x, bar: x * (x == x.max()),
@@ -1169,7 +1169,6 @@ exercise(
         "The last place of the filter is left out.",
         "How many elements has bar, and how many times do you add?",
         lambda bar, w: np.convolve(np.append(bar[:-1], 0.0), w),
-        lambda bar, w: np.convolve(bar, w)[:-1],
     ),
     mistake(
         "shifted",
