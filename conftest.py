@@ -1,6 +1,7 @@
 """Shared by the tests: where things are, the chapters, the solutions, and how much is tried."""
 
 import functools
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -22,6 +23,16 @@ for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
 settings.register_profile("quick", derandomize=True, deadline=None)
 settings.register_profile("thorough", derandomize=True, deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spare the garbage collector the objects of all modules, millions, as they come and later."""
+    gc.disable()
+    result = yield
+    gc.freeze()
+    gc.enable()
+    return result
 
 
 def read(path: Path) -> nbformat.NotebookNode:

@@ -41,6 +41,11 @@ def test_what_is_counted():
     assert f"<td>1.1</td><td>Two partial derivatives</td>{counts}" in text
 
 
+def test_a_wrong_sign_is_a_pattern_where_no_misconception_has_that_name():
+    _, text = made(wrong("opposite", False), wrong("factor"))
+    assert "1 (50%) are wrong in the same way throughout" in text and "<td>pattern</td>" in text
+
+
 def test_an_answer_for_each_and_the_shortest():
     _, text = made(wrong(answer="def f(): return 1"), wrong(answer="f = 1"), wrong("sign"))
     assert "```python\nf = 1\n```" in text and "return 1" not in text

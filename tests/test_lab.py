@@ -52,7 +52,8 @@ class Held(Trainer):
 
 data = load_data("mnist_5k")
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-trainer = Held(build_model(), keras.optimizers.Adam(), loss)
+layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+trainer = Held(keras.Sequential(layers), keras.optimizers.Adam(), loss)
 batches = make_batches(data.x_train[:256], data.y_train[:256], 64, seed=0)
 train(trainer, batches, 1, (data.x_val[:64], data.y_val[:64]), History(256))
 """

@@ -54,17 +54,17 @@ HOSTILE = {  # of 1.1: the cells, and what must come of them
     "below cells that end the process": (["exit()", "import os; os._exit(1)", RIGHT], ""),
     "below a cell without an end": ([ENDLESS, RIGHT], ""),
     "that prints much": (["print('x' * 100_000_000)\n" + RIGHT], ""),
-    "wrong": ([WRONG], "counterexample"),
+    "wrong": ([WRONG], "constant"),
     "that ends the process": ([RIGHT + "import os; os._exit(0)"], "no_result"),
     "that has no end": ([f"def gradient(x, y):\n    {ENDLESS}"], "no_result"),
-    "with patched modules": ([PATCHED + WRONG], "counterexample"),
+    "with patched modules": ([PATCHED + WRONG], "constant"),
     "that patches when called": (
         [
             "def gradient(x, y):\n    "
             + PATCHED.strip().replace("\n", "\n    ")
             + "\n    return 1, 1"
         ],
-        "counterexample",
+        "constant",
     ),
     "learned by heart": ([BY_HEART], "counterexample"),
     "that forges messages": ([FORGED], "no_result"),

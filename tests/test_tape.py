@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 from helpers import THOROUGH, examples
-from hypothesis import given, seed
+from hypothesis import given, seed, settings
 from hypothesis.extra import numpy as hnp
 
 from tapecourse import differentiation, tape
@@ -453,8 +453,8 @@ FEATURES = [
 ]
 
 
-def never_drawn(features: list[str], counts: Counter, *tests: Callable) -> list[str]:
-    """Return what too few programs have had, after ten more draws by each test if need be.
+def never_drawn(features: list[str], counts: Counter, drawn: Any, *tests: Callable) -> list[str]:
+    """Return what too few programs have had, after more draws by each test, if need be.
 
     Hypothesis also draws constants of the modules that are loaded: a new one changes all draws.
     """
@@ -462,15 +462,16 @@ def never_drawn(features: list[str], counts: Counter, *tests: Callable) -> list[
     def missing():
         return [feature for feature in features if counts[feature] < LEAST]
 
-    for number in range(10):
+    for number in range(50):
         if missing():
             for test in tests:
-                seed(number)(test)()
+                more = given(drawn)(test.hypothesis.inner_test)
+                seed(number)(settings(max_examples=50)(more))()
     return missing()
 
 
 def test_random_programs_cover_everything():
-    assert never_drawn(FEATURES, SEEN, test_random_programs) == []
+    assert never_drawn(FEATURES, SEEN, programs(), test_random_programs) == []
     assert SEEN["program"] >= (3000 if THOROUGH else 400)
 
 
@@ -531,7 +532,7 @@ def test_second_derivatives(steps):
 
 
 def test_second_derivatives_cover_everything():
-    assert never_drawn(OPERATIONS, BENT, test_second_derivatives) == []
+    assert never_drawn(OPERATIONS, BENT, programs(), test_second_derivatives) == []
     assert BENT["program"] >= (2500 if THOROUGH else 100)
 
 
@@ -591,7 +592,7 @@ def test_nested_dual_numbers_agree_with_nested_tapes(steps):
 def test_dual_programs_cover_everything():
     tests = [test_dual_numbers_agree_with_both_tapes]
     tests += [test_nested_dual_numbers_agree_with_nested_tapes]
-    assert never_drawn(DUAL, DUALS, *tests) == []
+    assert never_drawn(DUAL, DUALS, programs(SCALAR, most_axes=0), *tests) == []
     assert DUALS["program"] >= 100
     assert DUALS["second derivative"] >= 50
 

@@ -71,18 +71,20 @@ def agreement_by(
     collect: Callable = np.mean,
     pairs: Callable = lambda ones, others: zip(ones, others),
     flat: bool = True,
+    draw: Callable = lambda way, network, image: way(network, image),
 ) -> Callable:
     """Make an answer, right or with faults."""
 
-    def answer(way: Callable, trained: Any, randomized: Any, images: np.ndarray) -> float:
-        maps = [[np.asarray(way(net, one)) for one in images] for net in (trained, randomized)]
+    def answer(way: Callable, trained: Any, randomized: Any, images: np.ndarray) -> Any:
+        networks = trained, randomized
+        maps = [[np.asarray(draw(way, net, one)) for one in images] for net in networks]
         found = [
             np.corrcoef(
                 *(rank(prepare(each).ravel() if flat else prepare(each)).ravel() for each in pair)
             )[0, 1]
             for pair in pairs(*maps)
         ]
-        return float(collect(found))
+        return collect(found)
 
     return answer
 
@@ -155,6 +157,18 @@ exercise(
         "This is the median over the images.",
         "Which of mean and median is asked for?",
         agreement_by(collect=np.median),
+    ),
+    mistake(
+        "not_averaged",
+        "It returns a number for each image, not their mean.",
+        "How many numbers are asked for?",
+        agreement_by(collect=np.array),
+    ),
+    mistake(
+        "exchanged",
+        "`way` gets the image in place of the network, and the network in place of the image.",
+        "In which order does `way` take its arguments?",
+        agreement_by(draw=lambda way, network, image: way(image, network)),
     ),
     mistake(
         "mean_map",
@@ -260,6 +274,7 @@ def attribution_by(
     path: bool = False,
     factor: bool = False,
     place: float = 0.5,
+    add: Callable = lambda total, slope, t: total + slope,
     times: Callable = lambda images, baselines, mean: (images - baselines) * mean,
     gap: Callable = lambda total, after, before: total - (after - before),
 ) -> Callable:
@@ -274,7 +289,7 @@ def attribution_by(
             with tf.GradientTape() as tape:
                 tape.watch(points)
                 scores = score(points)
-            total += tape.gradient(scores, points)
+            total = add(total, tape.gradient(scores, points), t)
         parts = images * total / steps if factor else times(images, baselines, total / steps)
         return parts, gap(tf.reduce_sum(parts, axis=1), score(images), score(baselines))
 
@@ -333,6 +348,24 @@ exercise(
         "the gradients are taken at the end of each step.",
         "Which point of a step stands for all of it?",
         attribution_by(place=1.0),
+    ),
+    mistake(
+        "last_gradient",
+        "only the gradient of the last step counts.",
+        "What becomes of the gradients of the other steps?",
+        attribution_by(add=lambda total, slope, t: slope),
+    ),
+    mistake(
+        "by_images",
+        "it is differentiated with respect to the images, not to the points of the path.",
+        "How much does a point of the path move when its image moves?",
+        attribution_by(add=lambda total, slope, t: total + t * slope),
+    ),
+    mistake(
+        "mean_score",
+        "the mean of all scores is differentiated, not their sum.",
+        "Does a score of one image depend on how many others there are?",
+        attribution_by(times=lambda x, b, mean: (x - b) * mean / len(x)),
     ),
     mistake(
         "no_factor",
@@ -461,7 +494,14 @@ def with_root(residual: Named, start: list, theta: float, kind: str) -> tuple:
 
 def judge_derivative(answer: Callable, residual: Named, x: np.ndarray, theta: np.ndarray) -> Any:
     """Ask for the derivative of a root."""
-    return answer(residual, tf.constant(x), tf.constant(theta))
+    derivative = answer(residual, tf.constant(x), tf.constant(theta))
+    if np.shape(derivative) == (len(x), 1):
+        raise NotRight(
+            "column",
+            f"It is a column, of the shape ({len(x)}, 1), and must be of the shape ({len(x)},).",
+            "With which index do you get the first column of a matrix?",
+        )
+    return derivative
 
 
 exercise(
@@ -582,6 +622,18 @@ def steer(
     return steering()(network, images, targets, size, stride, steps)
 
 
+def stopping(
+    network: Callable, images: Any, targets: Any, size: float, stride: float, steps: int
+) -> Any:
+    """Stop when the images are read as their targets."""
+    moved = images
+    for k in range(steps + 1):
+        moved = steer(network, images, targets, size, stride, k)
+        if np.all(np.argmax(network(moved), axis=1) == targets):
+            break
+    return moved
+
+
 ATTACK_FAULTS = {
     "uphill": (
         "the images move away from their targets",
@@ -673,6 +725,18 @@ exercise(
         steering(training=True),
     ),
     mistake(
+        "change",
+        "It returns the change of the images, not the images.",
+        "Which is asked for?",
+        lambda network, images, *how: steer(network, images, *how) - images,
+    ),
+    mistake(
+        "stops",
+        "It stops as soon as all images are read as their targets.",
+        "How many steps are asked for?",
+        stopping,
+    ),
+    mistake(
         "one_step_more",
         "It takes one step too many.",
         "How often does the loop run?",
@@ -747,14 +811,14 @@ def trace_by(
 ) -> Callable:
     """Make an answer, right or with faults."""
 
-    def answer(loss: Callable, variables: list, probes: list) -> float:
+    def answer(loss: Callable, variables: list, probes: list) -> Any:
         with tf.GradientTape() as tape:
             value = loss()
         slopes = tape.gradient(value, variables, unconnected_gradients=ZERO)
         found = [
             float(of_probe(v, products(loss, variables, v, by_block), slopes)) for v in probes
         ]
-        return float(collect(found))
+        return collect(found)
 
     return answer
 
@@ -822,6 +886,12 @@ exercise(
         "The probes are added up, not averaged.",
         "How does the estimate change if each probe is given twice?",
         trace_by(collect=np.sum),
+    ),
+    mistake(
+        "not_averaged",
+        "It returns a number for each probe, not their mean.",
+        "How many numbers are asked for?",
+        trace_by(collect=np.array),
     ),
     mistake(
         "one_probe",

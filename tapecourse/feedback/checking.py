@@ -12,6 +12,7 @@ import contextlib
 import inspect
 import io
 import linecache
+import random
 import re
 import sys
 import sysconfig
@@ -44,6 +45,7 @@ __all__ = [
     "listed",
     "matched",
     "mistake",
+    "seed_weights",
     "shorten",
 ]
 
@@ -332,6 +334,15 @@ def read_one(value: Any, like: Any) -> np.ndarray | Odd:
         )
         return Odd("no_numbers", f"{{what}} must be made of numbers, and is {kind}.")
     return array.reshape(()) if np.shape(like) == () and array.size == 1 else array
+
+
+def seed_weights(seed: int) -> None:
+    """Let Keras draw initial weights from a seed, by Python's generator, which it takes them from.
+
+    `keras.utils.set_random_seed` also seeds TensorFlow, which then forgets all operations that it
+    has prepared: a check that builds models would take twice as long.
+    """
+    random.seed(seed)
 
 
 def letters(alphabet: str) -> Callable[[Callable], set]:

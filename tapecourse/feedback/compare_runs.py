@@ -380,6 +380,14 @@ exercise(
         "Which runs might have been drawn instead?",
         lambda losses, n: np.min(losses[:n]),
     ),
+    mistake(
+        "simulated",
+        "It is within 0.1 of what is right, and not exact.",
+        "Is there a random number in it? With the chances on paper none is needed.",
+        seen=lambda found, right: all(
+            abs(a["the answer"] - b["the answer"]) < 0.1 for a, b in zip(found, right)
+        ),
+    ),
     cases=lambda random: [
         (np.array([1.0, 2.0]), 2),
         (np.array([3.0, -1.0, 2.0]), 1),

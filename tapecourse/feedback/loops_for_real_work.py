@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import keras
 
-from tapecourse.feedback.checking import letters, letters_seen, matched
+from tapecourse.feedback.checking import letters, letters_seen, matched, seed_weights
 from tapecourse.feedback.core import NotRight, exercise, mistake
 from tapecourse.feedback.predictions import predict
 from tapecourse.support.little_loop import LittleLoop
@@ -37,7 +37,7 @@ class Watched(keras.Sequential):
 
 def with_penalty(inputs: int, units: int, classes: int, penalty: float) -> Watched:
     """Build a network whose first layer has a penalty."""
-    keras.utils.set_random_seed(7)
+    seed_weights(7)
     layers = keras.layers
     first = layers.Dense(units, "tanh", kernel_regularizer=keras.regularizers.L2(penalty))
     return Watched([keras.Input((inputs,)), first, layers.Dense(classes)])
@@ -496,7 +496,7 @@ exercise(
 
 def half_model(inputs: int, classes: int, policy: str) -> Watched:
     """Build a network that computes in a precision, with a penalty; logits out."""
-    keras.utils.set_random_seed(5)
+    seed_weights(5)
     layers = keras.layers
     penalty = keras.regularizers.L2(0.3)
     first = layers.Dense(5, "relu", kernel_regularizer=penalty, dtype=policy)
@@ -874,7 +874,7 @@ exercise(
 
 def play(make: Callable, size: int, momentum: float, steps: int) -> dict:
     """Let an answer make a step of a small game, and play it once or twice."""
-    keras.utils.set_random_seed(size)
+    seed_weights(size)
     layers = keras.layers
     generator = Watched([keras.Input((2,)), layers.Dense(4, "tanh"), layers.Dense(size)])
     discriminator = Watched([keras.Input((size,)), layers.Dense(5, "tanh"), layers.Dense(1)])

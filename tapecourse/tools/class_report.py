@@ -83,6 +83,7 @@ def in_order(number: str) -> list[tuple]:
 
 KINDS = {  # of what is wrong: in the table, and in a sentence about many
     "named": ("misconception", "show a misconception that the exercise knows"),
+    "pattern": ("pattern", "are wrong in the same way throughout: by a sign, a factor, an order"),
     "counterexample": ("unexplained", "are wrong in a way that no known misconception explains"),
     "raises": ("error", "raise an error"),
     "form": (
@@ -96,9 +97,16 @@ KINDS = {  # of what is wrong: in the table, and in a sentence about many
 }
 
 
+PATTERNS = "constant zero opposite sizes places offset factor whole close transpose not_finite"
+
+
 def kind(finding: Finding) -> str:
     """Return which of the kinds a finding is."""
-    return "named" if finding.named else finding.key if finding.key in KINDS else "form"
+    if finding.named:
+        return "named"
+    if finding.key in PATTERNS.split():
+        return "pattern"
+    return finding.key if finding.key in KINDS else "form"
 
 
 def opening(notebooks: Notebooks, left_out: int) -> str:

@@ -49,6 +49,10 @@ wrong("10.1", "signs")(agreement(np.array))
 wrong("10.1", "values")(agreement(correlate=lambda a, b: np.corrcoef(a, b)[0, 1]))
 wrong("10.1", "ties")(agreement(correlate=by_double_argsort))
 wrong("10.1", "sum")(agreement(collect=sum))
+wrong("10.1", "not_averaged")(agreement(collect=list))
+wrong("10.1", "exchanged")(
+    lambda way, *others: by_ranks(lambda network, image: way(image, network), *others)
+)
 wrong("10.1", "one_image")(agreement(collect=lambda found: found[0]))
 wrong("10.1", "one_network")(agreement(network=0))
 wrong("10.1", "distance")(agreement(collect=lambda found: 1 - np.mean(found)))
@@ -160,6 +164,30 @@ wrong("10.3", "no_gap")(path(gap=lambda total, change, after: total))
 wrong("10.3", "gap_plus")(path(gap=lambda total, change, after: total + change - 2 * after))
 wrong("10.3", "change")(path(gap=lambda total, change, after: change))
 wrong("10.3", "right")(path(place=1.0))
+wrong("10.3", "mean_score")(
+    lambda score, x, b, steps: (
+        in_a_loop(score, x, b, steps)[0] / len(x),
+        tf.reduce_sum(in_a_loop(score, x, b, steps)[0], axis=1) / len(x) - score(x) + score(b),
+    )
+)
+
+
+def with_total(add):
+    """Make an answer whose loop keeps another total of the gradients."""
+
+    def answer(score, images, baselines, steps):
+        total = tf.zeros_like(images)
+        for k in range(steps):
+            t = (k + 0.5) / steps
+            total = add(total, gradient_of(score, baselines + t * (images - baselines)), t)
+        parts = (images - baselines) * total / steps
+        return parts, tf.reduce_sum(parts, axis=1) - score(images) + score(baselines)
+
+    return answer
+
+
+wrong("10.3", "last_gradient")(with_total(lambda total, slope, t: slope))
+wrong("10.3", "by_images")(with_total(lambda total, slope, t: total + t * slope))
 wrong("10.3", "no_factor")(path(factor=lambda image, baseline: 1.0))
 wrong("10.3", "reversed")(path(factor=lambda image, baseline: baseline - image))
 wrong("10.3", "count")(lambda *arguments: in_a_loop(*arguments)[0])
@@ -217,7 +245,7 @@ wrong("10.4", "product")(combined(lambda j, b: -j @ b))
 wrong("10.4", "elementwise")(combined(lambda j, b: -b / j.diagonal()))
 wrong("10.4", "fixed_point")(combined(lambda j, b: np.linalg.inv(np.eye(len(b)) - j) @ b))
 wrong("10.4", "factor")(combined(lambda j, b: -2 * np.linalg.solve(j, b)))
-wrong("10.4", "counterexample")(combined(lambda j, b: -np.linalg.solve(j, b[:, None])))
+wrong("10.4", "column")(combined(lambda j, b: -np.linalg.solve(j, b[:, None])))
 
 
 @wrong("10.4", "elementwise")
@@ -340,6 +368,19 @@ wrong("10.5", "softmaxed")(
 )
 
 
+wrong("10.5", "change")(lambda network, x, *how: moves(down, both)(network, x, *how) - x)
+
+
+@wrong("10.5", "stops")
+def until_it_is_read_so(network, images, targets, size, stride, steps):
+    moved = images
+    for _ in range(steps):
+        if np.array_equal(np.argmax(network(moved), axis=1), targets):
+            break
+        moved = both(moves(down, in_range)(network, moved, targets, size, stride, 1), images, size)
+    return moved
+
+
 @wrong("10.5", "own_class")
 def away_from_what_it_is(network, images, targets, *how):
     return moves(tf.sign, both)(network, images, tf.argmax(network(images), axis=1), *how)
@@ -421,6 +462,7 @@ def times(one, other):
 
 
 wrong("10.6", "sum")(traced(times, np.sum))
+wrong("10.6", "not_averaged")(traced(times, list))
 wrong("10.6", "one_probe")(traced(times, lambda found: found[0]))
 wrong("10.6", "not_dotted")(traced(lambda v, h: sum(np.sum(each) for each in h)))
 wrong("10.6", "length")(traced(lambda v, h: times(h, h)))
