@@ -441,8 +441,8 @@ def jacobians(residual: Named, x: tuple, theta: float) -> tuple[np.ndarray, np.n
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([at, parameter])
         values = tf.unstack(residual(at, parameter))
-    by_x, by_theta = ([tape.gradient(value, by) for value in values] for by in (at, parameter))
-    return np.array(by_x), np.array(by_theta)
+    found = [[tape.gradient(value, source) for value in values] for source in (at, parameter)]
+    return np.array(found[0]), np.array(found[1])
 
 
 def derivative_by(combine: Callable) -> Callable:
