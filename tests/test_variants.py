@@ -121,6 +121,9 @@ def test_hints_and_the_reveal_speak_in_the_learners_letters(in_a_variant, monkey
     counts = answer_of("6.1", 3)()
     hints = check_answer(EXERCISES["6.1"], lambda: counts | {where["c"]: 4}).hints
     assert where["c"] != "c" and any(f"program '{where['c']}' is 4" in hint for hint in hints)
+    curves, right = new_letters("5.7", "abcdef", 3), answer_of("5.7", 3)()
+    hints = check_answer(EXERCISES["5.7"], lambda: right | {6: curves["a"]}).hints
+    assert curves["a"] != "a" and f"Curve 6 is '{curves['a']}'. Look at it again." in hints
     monkeypatch.setattr(predictions, "kept", {})
     odds = answer_of("1.8", 3)()
     assert check_answer(EXERCISES["1.8"], lambda: odds).state == "solved"

@@ -719,7 +719,7 @@ PULL_BACKS: dict[str, tuple[bool, Callable, Callable]] = {  # whether it is righ
     "three times the sine's": (False, np.sin, lambda x, bar: 3 * sin_back(x, bar)),
     "the sine's, 1 % too large": (False, np.sin, lambda x, bar: 1.01 * sin_back(x, bar)),
     "the sine's without bar": (False, np.sin, lambda x, bar: np.cos(x)),
-    "the sine's, NaN throughout": (False, np.sin, lambda x, bar: np.nan * bar),
+    "the sine's turned into NaN": (False, np.sin, lambda x, bar: np.nan * bar),
     "the sine's, first element forgotten": (
         False,
         np.sin,
@@ -868,7 +868,7 @@ exercise(
         "nan",
         "It accepts a pull-back that returns NaN, and finds all else.",
         "What is every comparison with NaN?",
-        seen=only("the sine's, NaN throughout"),
+        seen=only("the sine's turned into NaN"),
     ),
     mistake(
         "sizes_alone",

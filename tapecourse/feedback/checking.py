@@ -753,7 +753,8 @@ def without_answer(name: str, found: Any, right: Any) -> str:
     if isinstance(found, Odd) or name == "the answer" and found.dtype.kind != "U":
         return ""
     if name != "the answer":
-        return f"{capital(name)} is {show(found)}. Look at it again."
+        value = repr(str(found)) if found.dtype.kind == "U" else show(found)
+        return f"{capital(name)} is {value}. Look at it again."
     letters = sorted(set(str(found)) ^ set(str(right)))
     return f"{letters[0]!r} is judged wrongly. Look at it again."
 

@@ -253,7 +253,7 @@ exercise(
     mistake(
         "sign",
         "The lead has the wrong sign.",
-        "How much worse is the second? Worse is more.",
+        "How much worse is the second? A larger loss is worse.",
         lead_by(lead=lambda d, a, b: -d.mean()),
     ),
     cases=lambda random: [
