@@ -4,6 +4,7 @@ import importlib
 import math
 import os
 import re
+from ast import literal_eval
 
 import nbformat
 import numpy as np
@@ -97,6 +98,22 @@ def test_the_solution_of_a_variant_is_right_there_and_not_elsewhere(number, in_a
             assert check_answer(exercise, first).state == "wrong"  # odds may be good by luck
     in_a_variant(0)
     assert check_answer(exercise, answer_of(number)).state == "solved"
+
+
+def test_no_example_of_the_form_is_an_answer(in_a_variant):
+    form = re.compile("Example of the form: (.+)")
+    examples = [
+        (number, literal_eval(example))
+        for number in EXERCISES
+        for cell in cells_of(number)
+        for example in form.findall(cell.source)
+    ]
+    assert len(examples) >= 20
+    for which in range(10):
+        in_a_variant(which)
+        for number, example in examples:
+            outcome = check_answer(EXERCISES[number], lambda example=example: example)
+            assert outcome.state == "wrong", f"{number} in variant {which}"
 
 
 def test_variants_differ():
