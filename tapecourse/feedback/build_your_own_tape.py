@@ -634,7 +634,7 @@ def walk(
     nothing: Callable = lambda source: np.zeros_like(source.value),
     hand: Callable = lambda bar, pull_back: pull_back(bar),
     seed: Callable = np.ones_like,
-    fitted: Callable = lambda share, node, parent: fit(share, parent.value.shape),
+    fitted: Callable | None = None,
     skips: Callable = lambda bar: False,
     kept: bool = False,
 ) -> Callable:
@@ -649,7 +649,8 @@ def walk(
             if node not in adjoints or skips(adjoints[node]):
                 continue
             for parent, pull_back in node.edges:
-                share = fitted(hand(adjoints[node], pull_back), node, parent)
+                share = hand(adjoints[node], pull_back)  # below: the `fit` of where this runs
+                share = fitted(share, node, parent) if fitted else fit(share, parent.value.shape)
                 known = parent in adjoints
                 adjoints[parent] = join(adjoints[parent], share) if known else share
         return [adjoints.get(each, nothing(each)) for each in sources]
