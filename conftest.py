@@ -1,7 +1,6 @@
 """Shared by the tests: where things are, the chapters, the solutions, and how much is tried."""
 
 import functools
-import gc
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from hypothesis import settings
+
+from tapecourse.support.collection import without_collection
 
 ROOT = Path(__file__).parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -27,12 +28,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Spare the garbage collector the objects of all modules, millions, as they come and later."""
-    gc.disable()
-    result = yield
-    gc.freeze()
-    gc.enable()
-    return result
+    """Spare the garbage collector the objects of all modules."""
+    with without_collection():
+        return (yield)
 
 
 def read(path: Path) -> nbformat.NotebookNode:

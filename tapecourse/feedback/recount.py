@@ -14,7 +14,6 @@ or "", in JSON.
 
 import contextlib
 import ctypes
-import gc
 import json
 import os
 import select
@@ -35,6 +34,7 @@ import tapecourse
 from tapecourse.feedback import checking
 from tapecourse.feedback.checking import Exercise, Look, Odd, Parts, Seen, is_stub
 from tapecourse.feedback.core import exercise_of, standing_in
+from tapecourse.support.collection import without_collection
 from tapecourse.support.variants import variant
 
 __all__ = ["main"]
@@ -49,10 +49,8 @@ def main() -> None:
     checking.SEED = request["seed"]
     keep_out()
     variant()  # kept from now on, whatever the learner's code makes of the environment
-    gc.disable()  # or it would look at all objects of TensorFlow as they come, and in each fork
-    exercises = [exercise_of(number) for number, _ in request["answers"]]
-    gc.freeze()
-    gc.enable()
+    with without_collection():  # also in each fork
+        exercises = [exercise_of(number) for number, _ in request["answers"]]
     for exercise, (_, trials) in zip(exercises, request["answers"]):
         problem = "no_result"
         for cells in trials:

@@ -5,8 +5,6 @@ stderr, past Python and past every setting; in a notebook they are a red box. Th
 here, and shown after all when the import fails.
 """
 
-import atexit
-import gc
 import importlib.util
 import os
 import sys
@@ -21,6 +19,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from threadpoolctl import threadpool_limits
+
+from tapecourse.support.collection import without_collection
 
 __all__ = ["QuietTensorFlow", "hold_back_stderr", "quiet_tensorflow", "set_up"]
 
@@ -64,24 +64,6 @@ class QuietTensorFlow(MetaPathFinder):
 
             spec.loader.exec_module = load_quietly
         return spec
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Spare the garbage collector objects that come in millions and stay to the end.
-
-    It would look through all of them again and again: while they come, later, and when Python
-    ends; that is a second each time a kernel stops.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        atexit.register(gc.freeze)
-        if was_on:
-            gc.enable()
 
 
 @contextmanager
