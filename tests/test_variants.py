@@ -1,6 +1,5 @@
 """Variants: each learner's own letters and numbers, with solutions and checks that follow."""
 
-import importlib
 import math
 import os
 import re
@@ -20,9 +19,6 @@ from tapecourse.support.variants import NAME, NUMBERS, new_letters, own_number, 
 from tapecourse.tools.command import main
 from tapecourse.tools.grade import grade
 from tapecourse.tools.variants import ITEMS, in_variant, read_roster, write_variants
-
-for module in MODULES.values():
-    importlib.import_module(f"tapecourse.feedback.{module}")
 
 EXERCISES = {each.number: each for chapter in MODULES for each in exercises_of(chapter)}
 LETTERED = [number for number, each in EXERCISES.items() if each.lettered]
@@ -214,7 +210,7 @@ def test_who_has_a_variant_keeps_it(tmp_path, capsys):
 
 
 def test_each_is_graded_by_the_own_variant(tmp_path, capsys):
-    """Ada hands in her solution, Grace hers and then Ada's, and Eve is on no list."""
+    """Ada hands in her solution, Grace and Eve the same, and Eve is on no list."""
     chapter = "02_computational_graph"
     roster, out, grades = (tmp_path / name for name in ("learners.txt", "variants", "grades"))
     roster.write_text("ada\ngrace\n", encoding="utf-8")

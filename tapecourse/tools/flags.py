@@ -10,8 +10,6 @@ from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from tapecourse.tools.variants import variant_of
-
 __all__ = ["flags_in", "flags_of"]
 
 MODULES = {"ctypes", "gc", "importlib", "inspect", "nbformat", "nbgrader", "os", "pathlib"}
@@ -23,11 +21,8 @@ WORDS = re.compile(r"gradebook|solutions/|tapecourse[./]feedback")
 CHECKS = {"check", "show_progress"}  # what the exercises themselves import of the checks
 
 
-def flags_of(notebook: Path, variant: int = 0) -> str:
-    """Say in a line what the cells that learners may edit reach for; "" if for nothing.
-
-    A notebook of another variant than the learner's is flagged as well.
-    """
+def flags_of(notebook: Path) -> str:
+    """Say in a line what the cells that learners may edit reach for; "" if for nothing."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     sources = [
         "".join(each["source"])  # a text, or a list of lines
@@ -35,10 +30,7 @@ def flags_of(notebook: Path, variant: int = 0) -> str:
         if each["cell_type"] == "code"
         and not each.get("metadata", {}).get("nbgrader", {}).get("locked")
     ]
-    flags = sorted({flag for source in sources for flag in flags_in(source)})
-    found = variant_of(notebook)
-    flags += [f"variant {found} of the exercises, not {variant}"] if found != variant else []
-    return ", ".join(flags)
+    return ", ".join(sorted({flag for source in sources for flag in flags_in(source)}))
 
 
 def flags_in(source: str) -> set[str]:

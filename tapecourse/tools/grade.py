@@ -41,7 +41,7 @@ from tapecourse.tools.execute import stderr_into
 from tapecourse.tools.recount import can_recount
 from tapecourse.tools.submissions import Submission, find_submissions, readable
 from tapecourse.tools.attempt import first_line
-from tapecourse.tools.variants import read_variants, variant_of
+from tapecourse.tools.variants import read_variants
 
 __all__ = ["grade"]
 
@@ -287,7 +287,7 @@ def grade(submissions: str, out: str, variants: str | None = None) -> bool:
     assignments = sorted(path.name for path in (ROOT / "solutions").iterdir() if path.is_dir())
     found, ignored = find_submissions(source, assignments)
     table = read_variants(variants) if variants is not None else None
-    found = [with_variant(each, source, table) for each in found]
+    found = [with_variant(each, table) for each in found]
     with locked(folder, out):
         exercises = {assignment: digest_of(assignment) for assignment in assignments}
         grading = Grading(found, exercises, read_grades(folder))
@@ -309,7 +309,7 @@ def grade(submissions: str, out: str, variants: str | None = None) -> bool:
     return all(map(grading.is_graded, found))
 
 
-def with_variant(each: Submission, source: Path, table: dict[str, int] | None) -> Submission:
+def with_variant(each: Submission, table: dict[str, int] | None) -> Submission:
     """Say which variant of the exercises a submission is to be graded by, or that none is known.
 
     `table` has the variant of each learner; without it there are no variants.
@@ -317,13 +317,21 @@ def with_variant(each: Submission, source: Path, table: dict[str, int] | None) -
     if each.problem:
         return each
     if table is None:
-        found = variant_of(source / each.path)
-        problem = f"this notebook is of variant {found}: --variants is needed" if found else ""
-        return replace(each, problem=problem)
+        if each.says_variant:
+            problem = f"this notebook is of variant {each.says_variant}: --variants is needed"
+            return replace(each, problem=problem)
+        return each
     if each.learner not in table:
         return replace(each, problem="the table of variants has no learner of this name")
     which = table[each.learner]
     return replace(each, variant=which, digest=f"{each.digest}, variant {which}")
+
+
+def other_variant(each: Submission) -> str:
+    """Say that a notebook is of another variant than the learner's; "" if it isn't."""
+    if each.says_variant == each.variant:
+        return ""
+    return f"variant {each.says_variant} of the exercises, not {each.variant}"
 
 
 @contextmanager
@@ -367,7 +375,7 @@ def grade_all(source: Path, folder: Path, grading: Grading, to_do: list[Submissi
                     findings, page = grade_notebook(
                         course, each.learner, each.assignment, notebook
                     )
-                flags = flags_of(notebook, each.variant)
+                flags = filter(None, [flags_of(notebook), other_variant(each)])
             except Exception as error:  # nbgrader raises many kinds, by what is wrong
                 log.write(readable("".join(traceback.format_exception(error))).encode())
                 grading.failures[key(each)] = readable(first_line(str(error)))
@@ -381,7 +389,7 @@ def grade_all(source: Path, folder: Path, grading: Grading, to_do: list[Submissi
                     file=each.file,
                     submission=each.digest,
                     exercise=grading.exercises[each.assignment],
-                    flags=flags,
+                    flags=", ".join(flags),
                     findings=findings,
                 )
             write_grades(folder, grading)

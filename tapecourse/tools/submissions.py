@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tapecourse.support.errors import InputError
+from tapecourse.support.variants import NAME
 
 __all__ = ["Submission", "assignment_of", "find_submissions", "learner_of", "readable"]
 
@@ -28,6 +29,7 @@ MOODLE = re.compile(r"_assignsubmission_.*")
 CANVAS = re.compile(r"([^_]+)_(?:LATE_)?(\d{3,})_\d{3,}_")  # name, learner's and file's numbers
 COPY = r"(?:-\d{1,2}(?!\d)| ?\(\d{1,2}\))?"  # what Canvas and browsers append to a second file
 BETWEEN = " _-"
+VARIANT = re.compile(rf"{NAME}=(\d+)")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Submission:
         It changes with the notebook's content.
     problem : str
         Why it can't be graded, or empty.
-    variant : int
-        Which variant of the exercises the learner has got.
+    says_variant, variant : int
+        Which variant of the exercises the notebook says that it is, and by which it is graded.
     """
 
     learner: str
@@ -56,6 +58,7 @@ class Submission:
     path: Path
     digest: str = ""
     problem: str = ""
+    says_variant: int = 0
     variant: int = 0
 
 
@@ -91,7 +94,9 @@ def read_submission(folder: Path, file: Path, assignments: list[str]) -> Submiss
     if not (problem or assignment):
         problem = "neither its cells nor its name tell which assignment this notebook is"
     digest = hashlib.sha256(content).hexdigest()
-    return Submission(learner, assignment, shown, file, digest, problem)
+    said = VARIANT.search(text)
+    says_variant = int(said[1]) if said else 0
+    return Submission(learner, assignment, shown, file, digest, problem, says_variant)
 
 
 def read_content(path: Path) -> tuple[bytes, str]:

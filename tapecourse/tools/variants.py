@@ -7,6 +7,7 @@ What it leaves in the folder::
     solutions/LEARNER/    the solutions to it, without outputs
 """
 
+import copy
 import csv
 import io
 import re
@@ -21,7 +22,7 @@ from tapecourse.support.parameters import make_folder
 from tapecourse.support.variants import NAME, NUMBERS, new_letters, own_number
 from tapecourse.tools.submissions import readable
 
-__all__ = ["in_variant", "read_variants", "variant_of", "write_variants"]
+__all__ = ["in_variant", "read_variants", "write_variants"]
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 1_000_000  # bytes of a list of learners
@@ -67,15 +68,16 @@ def write_variants(roster: str, out: str) -> bool:
     first = max(known.values(), default=0) + 1
     new = [name for name in names if name not in known]
     known |= {name: first + i for i, name in enumerate(new)}
-    for name in names:
-        for kind in ("exercises", "solutions"):
-            for path in sorted((ROOT / kind).glob("*/*.ipynb")):
-                notebook = nbformat.read(path, as_version=4)
-                in_variant(notebook, known[name])
+    write_table(table, known)  # first: whoever is in it keeps the variant, whatever comes between
+    for kind in ("exercises", "solutions"):
+        for path in sorted((ROOT / kind).glob("*/*.ipynb")):
+            notebook = nbformat.read(path, as_version=4)
+            for name in names:
+                own = copy.deepcopy(notebook)
+                in_variant(own, known[name])
                 place = folder / kind / name / path.relative_to(ROOT / kind)
                 place.parent.mkdir(parents=True, exist_ok=True)
-                nbformat.write(notebook, place)
-    write_table(table, known)
+                nbformat.write(own, place)
     print(f"Learners: {len(names)}, of whom {len(new)} are new. Look at:", folder, sep="\n  ")
     return True
 
@@ -99,8 +101,10 @@ def in_variant(notebook: NotebookNode, which: int) -> None:
             cell.source = with_new_letters(cell.source, kind, letters)
         elif number and not letters:
             cell.source, letters = with_moved_texts(cell.source, number, which)
-        for old, new in NUMBERS[number].texts if number in NUMBERS else ():
-            cell.source = cell.source.replace(old, new(own_number(number, which)))
+        if number in NUMBERS:
+            own = own_number(number, which)
+            for old, new in NUMBERS[number].texts:
+                cell.source = cell.source.replace(old, new(own))
 
 
 def with_moved_texts(source: str, number: str, which: int) -> tuple[str, dict[str, str]]:
@@ -175,9 +179,3 @@ def write_table(path: Path, known: dict[str, int]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([("learner", "variant"), *known.items()])
-
-
-def variant_of(notebook: Path) -> int:
-    """Return which variant a notebook says that it is; 0 where it says nothing."""
-    found = re.search(rf"{NAME}=(\d+)", notebook.read_text(encoding="utf-8"))
-    return int(found[1]) if found else 0
