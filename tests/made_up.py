@@ -166,19 +166,22 @@ FAULTS = {  # of its steps: what is changed in the solution, and what must be fo
 def at_the_workshop(random: Random) -> tuple[nbformat.NotebookNode, Expected]:
     """Make up a notebook of right, faulty and missing steps, which build on each other."""
     notebook, expected = released(WORKSHOP), {}
-    for number, (_, _, key) in FAULTS.items():
-        expected[number] = random.choice(["", "", key, "untried"])
-        if expected[number] != "untried":
-            notebook = answer(notebook, number, step(number, faulty=expected[number] == key))
+    for cell in workshop_solved():
+        if (number := number_in(cell)) in FAULTS:
+            old, new, key = FAULTS[number]
+            expected[number] = random.choice(["", "", key, "untried"])
+            if expected[number] != "untried":
+                source = cell.source.replace(old, new) if expected[number] else cell.source
+                notebook = answer(notebook, number, source)
     return notebook, expected
 
 
-def step(number: str, faulty: bool = False) -> str:
-    """Return a step's solution, with its fault or without."""
-    solutions = nbformat.read(ROOT / "solutions" / WORKSHOP / f"{WORKSHOP}.ipynb", as_version=4)
-    source = cell_of(solutions, f"answer-{number.replace('.', '-')}").source
-    old, new, _ = FAULTS[number]
-    return source.replace(old, new) if faulty else source
+@cache
+def workshop_solved() -> list[nbformat.NotebookNode]:
+    """Return the cells of the workshop's engine, with the solutions."""
+    path = ROOT / "solutions" / WORKSHOP / f"{WORKSHOP}.ipynb"
+    engine = "operators", "as-node", *(f"answer-{each.replace('.', '-')}" for each in FAULTS)
+    return [each for each in nbformat.read(path, as_version=4).cells if each.id in engine]
 
 
 @cache

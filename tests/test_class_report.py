@@ -1,11 +1,13 @@
 """The report of a class: what is counted, what is shown, and what a hostile notebook can't do."""
 
+import inspect
 import re
 
 import nbformat
 import pytest
 
-from tapecourse.tools.class_report import as_html, report, report_page
+from tapecourse.feedback import checking
+from tapecourse.tools.class_report import PATTERNS, as_html, report, report_page
 from tapecourse.tools.findings import RECORDS, Finding, findings_in
 
 TITLES = {"1.1": "Two partial derivatives", "1.10": "Ten"}
@@ -44,6 +46,11 @@ def test_what_is_counted():
 def test_a_wrong_sign_is_a_pattern_where_no_misconception_has_that_name():
     _, text = made(wrong("opposite", False), wrong("factor"))
     assert "1 (50%) are wrong in the same way throughout" in text and "<td>pattern</td>" in text
+
+
+def test_each_pattern_of_the_checks_is_known_as_one():
+    keys = re.findall(r'yield \(?\s*"(\w+)"', inspect.getsource(checking.common))
+    assert set(keys) == set(PATTERNS.split()) and len(keys) >= 10
 
 
 def test_an_answer_for_each_and_the_shortest():

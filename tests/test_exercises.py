@@ -9,13 +9,11 @@ from collections import Counter
 from dataclasses import replace
 from types import FunctionType, SimpleNamespace
 
-import nbformat
 import numpy as np
 import pytest
 from answers import RIGHT, WRONG
 from answers import build_your_own_tape as workshop
-from conftest import ROOT
-from made_up import FAULTS, WORKSHOP, step
+from made_up import FAULTS, number_in, workshop_solved
 
 import keras
 import tensorflow as tf
@@ -217,10 +215,9 @@ def test_earlier_steps_that_are_not_solved_are_stood_in_for(monkeypatch):
 def test_a_wrong_step_costs_no_other(wrong, monkeypatch):
     """The course's own code works with the learner's nodes, and with the steps that are right."""
     names = {"np": np}
-    for cell in nbformat.read(ROOT / "solutions" / WORKSHOP / f"{WORKSHOP}.ipynb", 4).cells:
-        if cell.id in ("operators", "as-node") or cell.id.startswith("answer"):
-            number = cell.id.removeprefix("answer-").replace("-", ".")
-            exec(step(number, faulty=number == wrong) if number in FAULTS else cell.source, names)
+    for cell in workshop_solved():
+        fault = FAULTS[wrong][:2] if number_in(cell) == wrong else ("", "")
+        exec(cell.source.replace(*fault), names)
     monkeypatch.setattr(core, "get_ipython", lambda: SimpleNamespace(user_ns=names))
     assert core.check(wrong).misconception == FAULTS[wrong][2]
     for each in exercises_of("W"):

@@ -45,8 +45,10 @@ __all__ = [
     "listed",
     "matched",
     "mistake",
+    "not_right",
     "seed_weights",
     "shorten",
+    "two_exchanged",
 ]
 
 LONGEST_LINE = 110  # characters: what fits into a line below a cell
@@ -373,6 +375,17 @@ def matched(value: Any, what: str, last: int, alphabet: str, of: str = "") -> An
     return {f"{of}{what} {key}": each for key, each in value.items()}
 
 
+def not_right(found: list[Parts], right: list[Parts]) -> list[str]:
+    """Return the names of the parts that are wrong, where there is one case."""
+    return [name for name, value in right[0].items() if found[0][name] != value]
+
+
+def two_exchanged(found: list[Parts], right: list[Parts]) -> bool:
+    """Tell whether two parts have changed places, and all others are right."""
+    given, asked = (sorted(map(str, parts[0].values())) for parts in (found, right))
+    return len(not_right(found, right)) == 2 and given == asked
+
+
 def letters_seen(condition: Callable[[set], object]) -> Callable:
     """Make what a `Mistake` has `seen` of a condition on the letters that were answered."""
 
@@ -396,6 +409,11 @@ def same(
     if within is None:
         within = tolerance * size_of(right)
     return bool(np.allclose(found, right, rtol=0, atol=within, equal_nan=True))
+
+
+def within(exercise: Exercise, i: int) -> float | None:
+    """Return the absolute tolerance for a case, or None where the relative one counts."""
+    return exercise.within(*known(exercise)[0][i]) if exercise.within else None
 
 
 def size_of(array: np.ndarray) -> float:
@@ -555,15 +573,11 @@ def in_general(
     ]
     if exercise.secret or not all(isinstance(a, np.ndarray) for _, a, _ in triples):
         return None
-    cases = known(exercise)[0]
 
     def always(change: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> bool:
         """Tell whether an answer is what a change makes of it and of the right one, each time."""
         return all(
-            same(
-                a, change(a, b), exercise.tolerance, exercise.within and exercise.within(*cases[j])
-            )
-            for j, a, b in triples
+            same(a, change(a, b), exercise.tolerance, within(exercise, j)) for j, a, b in triples
         )
 
     for key, fact, question in common(
@@ -686,9 +700,9 @@ def tell(mistake: Mistake, name: str) -> str:
 
 def first_wrong(exercise: Exercise, i: int, found: Parts, right: Parts, *names: str) -> str:
     """Return the name of the first part (of some) in which two answers differ in a case, or ""."""
-    within = exercise.within(*known(exercise)[0][i]) if exercise.within else None
+    close = exercise.tolerance, within(exercise, i)
     for name in names or right or found:
-        if not same(part(found, name), part(right, name), exercise.tolerance, within):
+        if not same(part(found, name), part(right, name), *close):
             return name or "the answer"
     return ""
 
@@ -717,7 +731,6 @@ def borrowed(name: str) -> Finding:
 def counterexample(exercise: Exercise, i: int, found: Parts, right: Parts) -> str:
     """Say in two lines what went in and came out, and what is right."""
     case = known(exercise)[0][i]
-    within = exercise.within(*case) if exercise.within else None
     name = first_wrong(exercise, i, found, right)
     a, b = part(found, name), right[name]
     if exercise.secret:
@@ -735,7 +748,7 @@ def counterexample(exercise: Exercise, i: int, found: Parts, right: Parts) -> st
         said = f"{it} has the shape {a.shape}; right is {b.shape}."
     else:
         if len(show(b)) > 40 or show(b).startswith(HIDDEN):
-            index = first_off(a, b, within, exercise.tolerance)
+            index = first_off(a, b, within(exercise, i), exercise.tolerance)
             verb = "its" if name == "the answer" else f"{name} has an"
             verb, a, b = f"{verb} element {list(index)} is", a[index], b[index]
             verb = verb.replace("has an element", "is off: element")

@@ -920,19 +920,21 @@ def fault_by(
     return None
 
 
-def by_own_sweep(nodes: list[Node], adjoints: dict) -> list[str]:
+def by_own_sweep(
+    nodes: list[Node],
+    adjoints: dict,
+    differ: Callable = lambda found, right: not abs(found - right) <= 1e-9,
+) -> list[str]:
     """Return the nodes, from the end, whose adjoint differs from a right sweep's."""
     right = reverse_sweep(nodes)
-    return [n.name for n in reversed(nodes) if not abs(adjoints[n.name] - right[n.name]) <= 1e-9]
+    return [n.name for n in reversed(nodes) if differ(adjoints[n.name], right[n.name])]
 
 
 def by_both(differ: Callable) -> list[Callable]:
     """Make tests with a comparison of their own: with the users' adjoints, or a right sweep's."""
 
     def by_sweep(nodes: list[Node], adjoints: dict) -> str | None:
-        right = reverse_sweep(nodes)
-        off = (n.name for n in nodes[::-1] if differ(adjoints[n.name], right[n.name]))
-        return next(off, None)
+        return next(iter(by_own_sweep(nodes, adjoints, differ)), None)
 
     return [lambda nodes, adjoints: fault_by(nodes, adjoints, differ), by_sweep]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 import tensorflow as tf
 
-from tapecourse.feedback.checking import Parts, letters, letters_seen
+from tapecourse.feedback.checking import Parts, letters, letters_seen, not_right
 from tapecourse.feedback.core import NotRight, exercise, mistake
 from tapecourse.feedback.predictions import predict
 
@@ -20,11 +20,6 @@ Random = np.random.Generator
 def trace_counts() -> dict:
     """Return how often each program is traced."""
     return {"a": 2, "b": 3, "c": 1, "d": 2, "e": 1, "f": 3}
-
-
-def wrong_letters(found: list[Parts], right: list[Parts]) -> list[str]:
-    """Return the letters of the programs whose count is wrong."""
-    return [name[-2] for name, count in right[0].items() if found[0][name] != count]
 
 
 exercise(
@@ -41,19 +36,19 @@ exercise(
         "global",
         "All are right but that of the program with the global.",
         "How does TensorFlow learn that a global variable of Python has changed?",
-        seen=lambda found, right: wrong_letters(found, right) == ["e"],
+        seen=lambda found, right: not_right(found, right) == ["the count of program 'e'"],
     ),
     mistake(
         "several",
         "Several counts are wrong.",
         "Write down the signature of each call: what is a tensor there, and what is Python?",
-        seen=lambda found, right: len(wrong_letters(found, right)) > 1,
+        seen=lambda found, right: len(not_right(found, right)) > 1,
     ),
     mistake(
         "one",
         "All counts but one are right.",
         "Write down the signature of each call: what is a tensor there, and what is Python?",
-        seen=lambda found, right: len(wrong_letters(found, right)) == 1,
+        seen=lambda found, right: len(not_right(found, right)) == 1,
     ),
     cases=lambda random: [()],
     probe=lambda answer: by_program(answer()),

@@ -9,7 +9,7 @@ import numpy as np
 
 import tensorflow as tf
 
-from tapecourse.feedback.checking import listed, matched
+from tapecourse.feedback.checking import listed, matched, not_right, two_exchanged
 from tapecourse.feedback.core import NotRight, Parts, exercise, letters, letters_seen, mistake
 from tapecourse.feedback.predictions import predict
 
@@ -690,33 +690,25 @@ exercise(
         "two_swapped",
         "Two causes are exchanged, all others are right.",
         "Which message speaks of a shape, which of a type, and which of None?",
-        seen=lambda found, right: (
-            sum(found[0][k] != v for k, v in right[0].items()) == 2
-            and sorted(map(str, found[0].values())) == sorted(map(str, right[0].values()))
-        ),
+        seen=two_exchanged,
     ),
     mistake(
         "several",
         "Several causes are wrong.",
         "Read the last line first: which kind of error, which operation, which types or shapes?",
-        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) > 1,
+        seen=lambda found, right: len(not_right(found, right)) > 1,
     ),
     mistake(
         "one",
         "Four causes are right, one is not.",
         "Read the last line of each: which kind of error, which operation, which types or shapes?",
-        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) == 1,
+        seen=lambda found, right: len(not_right(found, right)) == 1,
     ),
     cases=lambda random: [()],
-    probe=lambda answer: numbered(answer(), "message"),
+    probe=lambda answer: matched(answer(), "message", 5, "abcdefg"),
     lettered="abcdefg",
     secret=True,
 )(causes)
-
-
-def numbered(value: Any, what: str) -> Any:
-    """Name the entries of a dict by their numbers."""
-    return matched(value, what, 5, "abcdefg")
 
 
 # --- 4.8

@@ -10,7 +10,14 @@ import numpy as np
 import tensorflow as tf
 import keras
 
-from tapecourse.feedback.checking import letters, letters_seen, matched, seed_weights
+from tapecourse.feedback.checking import (
+    letters,
+    letters_seen,
+    matched,
+    not_right,
+    seed_weights,
+    two_exchanged,
+)
 from tapecourse.feedback.core import NotRight, exercise, mistake
 from tapecourse.feedback.predictions import predict
 from tapecourse.support.little_loop import LittleLoop
@@ -1082,11 +1089,6 @@ def causes() -> dict:
     return {1: "e", 2: "b", 3: "d", 4: "a", 5: "f", 6: "c"}
 
 
-def not_right(found: list, right: list) -> list[str]:
-    """Return the numbers of the messages whose cause is wrong."""
-    return [name[-1] for name, cause in right[0].items() if found[0][name] != cause]
-
-
 exercise(
     "7.7",
     "Six messages, six causes",
@@ -1101,10 +1103,7 @@ exercise(
         "two_swapped",
         "Two causes are exchanged, all others are right.",
         "For each: which object complains, and of what?",
-        seen=lambda found, right: (
-            len(not_right(found, right)) == 2
-            and len(set(map(str, found[0].values()))) == len(right[0])
-        ),
+        seen=two_exchanged,
     ),
     mistake(
         "several",
@@ -1119,15 +1118,10 @@ exercise(
         seen=lambda found, right: len(not_right(found, right)) == 1,
     ),
     cases=lambda random: [()],
-    probe=lambda answer: by_message(answer()),
+    probe=lambda answer: matched(answer(), "message", 6, "abcdef", "the cause of "),
     lettered="abcdef",
     secret=True,
 )(causes)
-
-
-def by_message(value: Any) -> Any:
-    """Name the entries of a dict by their messages."""
-    return matched(value, "message", 6, "abcdef", "the cause of ")
 
 
 # --- 7.8

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tapecourse.feedback.checking import NotRight, mistake
-from tapecourse.feedback.core import exercise, record_while_grading
-from tapecourse.support.variants import new_letters, variant
+from tapecourse.feedback.checking import NotRight, mistake, new_letters_of
+from tapecourse.feedback.core import exercise, exercise_of, record_while_grading
 
 __all__ = ["Revealed", "predict", "reveal"]
 
@@ -102,7 +101,7 @@ class Revealed:
         odds = kept.get(self.number)
         if odds is None:
             return ["Nothing is kept yet: predict, and run the check above."]
-        shown = new_letters(self.number, "".join(odds), variant())
+        shown = new_letters_of(exercise_of(self.number))
         told = sorted(
             f"{shown[letter]}  {odds[letter]:4.0%}  {'true ' if is_true else 'false'}  {text}"
             for letter, (is_true, text) in statements[self.number].items()

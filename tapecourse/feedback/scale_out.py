@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tapecourse.feedback.checking import not_right
 from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
 from tapecourse.feedback.predictions import predict
 from tapecourse.support.hanging_logs import Log, write_log
@@ -852,8 +853,7 @@ def wrong_ones(what: str) -> Callable:
     """Make what a `Mistake` has `seen`: only workers, or only causes, are wrong."""
 
     def seen(found: list[Parts], right: list[Parts]) -> bool:
-        wrong = [name for name, value in right[0].items() if found[0][name] != value]
-        return all(name.startswith(f"the {what}") for name in wrong)
+        return all(name.startswith(f"the {what}") for name in not_right(found, right))
 
     return seen
 

@@ -10,7 +10,7 @@ import pandas as pd
 import tensorflow as tf
 import keras
 
-from tapecourse.feedback.checking import matched, seed_weights
+from tapecourse.feedback.checking import matched, not_right, seed_weights, two_exchanged
 from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
 from tapecourse.feedback.predictions import predict
 
@@ -905,33 +905,25 @@ exercise(
         "two_swapped",
         "Two curves are exchanged, all others are right.",
         "For each: which way does it go, does it jump, and where is validation?",
-        seen=lambda found, right: (
-            sum(found[0][k] != v for k, v in right[0].items()) == 2
-            and len(set(map(str, found[0].values()))) == len(right[0])
-        ),
+        seen=two_exchanged,
     ),
     mistake(
         "several",
         "Several curves are matched wrongly.",
         "For each: which way does it go, does it jump, and where is validation?",
-        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) > 1,
+        seen=lambda found, right: len(not_right(found, right)) > 1,
     ),
     mistake(
         "one",
         "One curve is matched wrongly, and one fault is named twice.",
         "Which fault did you give to two curves?",
-        seen=lambda found, right: sum(found[0][k] != v for k, v in right[0].items()) == 1,
+        seen=lambda found, right: len(not_right(found, right)) == 1,
     ),
     cases=lambda random: [()],
-    probe=lambda answer: numbered(answer()),
+    probe=lambda answer: matched(answer(), "curve", 6, "abcdef"),
     lettered="abcdef",
     secret=True,
 )(faults)
-
-
-def numbered(value: Any) -> Any:
-    """Name the entries of a dict by their numbers."""
-    return matched(value, "curve", 6, "abcdef")
 
 
 # --- 5.8
