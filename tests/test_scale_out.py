@@ -116,9 +116,9 @@ def test_a_right_tf_config_is_read_and_written():
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ("", "this isn't JSON of the right form"),
-        ("[" * 100_000, "this isn't JSON of the right form"),
-        ("[1]", "this isn't JSON of the right form"),
+        ("", "this is no such JSON"),
+        ("[" * 100_000, "this is no such JSON"),
+        ("[1]", "this is no such JSON"),
         ('{"task": {}}', "it lacks 'cluster'"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker"}}', "it lacks 'index'"),
         (config(kind="chief"), "it lacks 'worker'"),

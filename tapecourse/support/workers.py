@@ -95,8 +95,8 @@ def read_cluster(text: str) -> Cluster:
         jobs, task = config["cluster"], config["task"]
         addresses, kind, index = jobs["worker"], task["type"], task["index"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        lacks = f"it lacks {error}." if isinstance(error, KeyError) else ""
-        raise refuse(lacks or "this isn't JSON of the right form.") from None
+        missing = isinstance(error, KeyError)
+        raise refuse(f"it lacks {error}." if missing else "this is no such JSON.") from None
     if list(jobs) != ["worker"] or kind != "worker":
         raise refuse('each task must be a "worker"; here no other types are used.')
     if not isinstance(addresses, list) or not addresses:
