@@ -1039,12 +1039,10 @@ def wave(x, lib):
 
 def newton_root(a, _):
     """Chapter 01's."""
-    guess = 1.0
-    while True:
-        better = (guess + a / guess) / 2
-        if better - guess < 1e-12 and guess - better < 1e-12:
-            return better
-        guess = better
+    guess, better = 1.0, (1.0 + a) / 2
+    while better - guess > 1e-12 or guess - better > 1e-12:
+        guess, better = better, (better + a / better) / 2
+    return better
 
 
 @pytest.mark.parametrize("function", [wave, newton_root])
