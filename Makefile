@@ -46,6 +46,7 @@ lock: $(INSTALLED)  ## pin every version in requirements.txt anew from pyproject
 		--custom-compile-command "make lock" --output-file requirements.txt pyproject.toml
 
 # The stamp is written last: where it is missing, an install was cut off, and starts again from nothing.
+# compileall works on all cores, pip on one; both leave what can't be compiled.
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
 		echo "Python 3.11, 3.12 or 3.13 is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not one that runs'). Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
@@ -54,6 +55,7 @@ $(INSTALLED): requirements.txt
 	@test ! -d $(VENV) -o -e $@ || echo "An earlier install was cut off: starting again."
 	@echo "Installing the locked packages into $(VENV): some 2 GB, a minute or more."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(PY) -m pip install --disable-pip-version-check --requirement requirements.txt
+	@$(PY) -m pip install --disable-pip-version-check --no-compile --requirement requirements.txt
 	@$(PY) -m pip install --disable-pip-version-check --no-deps --editable .
+	@$(PY) -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
