@@ -751,10 +751,7 @@ predict(
     "odds_of_differences",
     2,
     a=(False, "A complex step with h = 1e-20 has lost all digits to round-off."),
-    b=(
-        True,
-        "For exp at 1, a central difference has a quarter of the error at h = 0.005 as at 0.01.",
-    ),
+    b=(True, "For exp at 1, a central difference errs a quarter as much at h = 0.005 as at 0.01."),
     c=(True, "The central difference of |x| at 0 is 0, for every h."),
     d=(False, "The derivative of x² at 3 by dual numbers is off in its last digit."),
     e=(True, "The forward difference of sin at 1 with h = 1e-16 is exactly 0."),

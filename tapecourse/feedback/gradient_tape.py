@@ -373,7 +373,7 @@ exercise(
     mistake(
         "zero",
         "An adjoint that is too large becomes 0. It must become 1, or -1.",
-        "What is the difference between to limit and to leave out?",
+        "What is the difference between limiting and leaving out?",
         pulled_back(lambda bar: tf.where(tf.abs(bar) <= 1, bar, 0.0)),
     ),
     mistake(
@@ -753,7 +753,7 @@ exercise(
     mistake(
         "other_rounding",
         "It rounds down, up, or towards 0, not to the nearest.",
-        "To which whole number belong 0.7 and -0.8?",
+        "Which whole numbers are nearest to 0.7 and to -0.8?",
         *map(through, (tf.floor, tf.math.ceil, lambda x: tf.cast(tf.cast(x, tf.int32), x.dtype))),
     ),
     mistake(

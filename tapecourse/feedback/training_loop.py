@@ -763,13 +763,13 @@ exercise(
     mistake(
         "lags",
         "This is the mean of the last losses: where the loss falls, it lags behind.",
-        "How many losses before, and how many after, belong into the window?",
+        "How many losses before, and how many after, belong in the window?",
         moving(lambda w: w - 1, lambda w: 0),
     ),
     mistake(
         "leads",
         "This is the mean of the next losses.",
-        "How many losses before, and how many after, belong into the window?",
+        "How many losses before, and how many after, belong in the window?",
         moving(lambda w: 0, lambda w: w - 1),
     ),
     mistake(
@@ -807,7 +807,7 @@ exercise(
     mistake(
         "exponential",
         "This is an exponential moving mean, of the losses so far.",
-        "How many losses before, and how many after, belong into the window?",
+        "How many losses before, and how many after, belong in the window?",
         lambda losses, window: pd.Series(losses).ewm(span=window).mean(),
         lambda losses, window: pd.Series(losses).ewm(span=window, adjust=False).mean(),
     ),
@@ -1137,7 +1137,10 @@ predict(
     2,
     a=(True, "If all ten logits are 0, the cross-entropy is ln 10, whatever the label."),
     b=(False, "With training=False, batch normalization uses the mean of the batch."),
-    c=(True, "Adam's first step changes every weight by about the learning rate."),
+    c=(
+        True,
+        "Adam's first step changes a weight whose gradient isn't tiny by about the learning rate.",
+    ),
     d=(False, "If the loss is multiplied by 1000, Adam's first step is 1000 times as large."),
     e=(
         True,
