@@ -279,7 +279,7 @@ exercise(
     mistake(
         "own_shape",
         "A number doesn't stay a number: its value has an axis.",
-        "Which shape has `np.array(3.0)`?",
+        "Which shape does `np.array(3.0)` have?",
         node_class(keep=lambda value: np.atleast_1d(np.array(value, "float64"))),
     ),
     mistake(
@@ -473,7 +473,7 @@ exercise(
     mistake(
         "summed",
         "What is handed back is summed: it must have the shape of the node.",
-        "Which shape has the value of a?",
+        "Which shape does the value of a have?",
         times(lambda x, y, bar: np.sum(bar * y)),
     ),
     NAME,
@@ -689,7 +689,7 @@ exercise(
     mistake(
         "number",
         "Where the result doesn't depend on a source, the derivative must be zeros of its shape.",
-        "Which shape has the source?",
+        "Which shape does the source have?",
         walk(nothing=lambda source: 0.0),
     ),
     mistake(

@@ -585,11 +585,28 @@ exercise(
 # --- 6.6
 
 EPOCHS = 2
+ANOTHER_ORDER = "whether the order is another one in each epoch"
 
 
 def feed(answer: Callable, images: int, batch_size: int) -> dict:
-    """Let an answer build a pipeline, go through it twice, and look at what comes and when."""
+    """Look at a pipeline, with a seed; without one if it brings the same order again.
+
+    With a seed, `tf.random.shuffle` inside of a dataset begins anew in each epoch.
+    """
     tf.random.set_seed(18)
+    seen = feed_once(answer, images, batch_size)
+    if not seen[ANOTHER_ORDER]:
+        no_seed: Any = None
+        tf.random.set_seed(no_seed)
+        try:
+            seen = feed_once(answer, images, batch_size)
+        finally:
+            tf.random.set_seed(18)
+    return seen
+
+
+def feed_once(answer: Callable, images: int, batch_size: int) -> dict:
+    """Let an answer build a pipeline, go through it twice, and look at what comes and when."""
     calls, single = {"decode": 0, "augment": 0}, []
 
     def count(kind: str, result: Callable) -> Callable:
@@ -637,12 +654,15 @@ def feed(answer: Callable, images: int, batch_size: int) -> dict:
         "whether each image comes once an epoch, augmented": all(
             is_whole(batches, images) for batches in epochs
         ),
-        "whether the order is another one in each epoch": differ([np.arange(images), *orders]),
+        ANOTHER_ORDER: differ([np.arange(images), *orders]),
         "whether an image can come long before its old place": any(
             np.any(order >= np.arange(len(order)) + batch_size) for order in orders
         ),
         "whether other images make up a batch in each epoch": differ(
             [sorted(tuple(np.sort(y.ravel())) for _, y in batches) for batches in epochs]
+        ),
+        "whether neighbours come apart": any(
+            np.sum(np.diff(order) == 1) < images / 2 for order in orders
         ),
         "whether the next batch is prepared ahead": is_prefetched(dataset),
     }
@@ -773,7 +793,10 @@ exercise(
         "whole_batches",
         "Batches are shuffled, not images: the same images meet in each epoch.",
         "Which is applied first, `shuffle` or `batch`?",
-        seen=part_is("whether other images", np.logical_not),
+        seen=lambda found, right: (
+            part_is("whether other images", np.logical_not)(found, right)
+            or part_is("whether neighbours", np.logical_not)(found, right)
+        ),
     ),
     mistake(
         "not_ahead",

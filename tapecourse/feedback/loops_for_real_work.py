@@ -1182,5 +1182,9 @@ predict(
         "With SGD, a forgotten scale_loss makes the first update thousands of times too small.",
     ),
     e=(True, "An optimizer that hasn't been built has no momentum to restore into."),
-    f=(False, "A run that goes on with its first seed, weights and optimizer is the same run."),
+    f=(
+        False,
+        "A run that goes on with its saved weights and optimizer, and with its first seed again, "
+        "is the same run.",
+    ),
 )

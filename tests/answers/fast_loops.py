@@ -387,6 +387,7 @@ def stages(*names):
             "without labels": lambda data: data.map(lambda image, label: image),
             "batch": lambda data: data.batch(batch_size),
             "full batches": lambda data: data.batch(batch_size, drop_remainder=True),
+            "unbatch": lambda data: data.unbatch(),
             "prefetch": lambda data: data.prefetch(tf.data.AUTOTUNE),
             "prefetch none": lambda data: data.prefetch(0),
             "twice": lambda data: data.repeat(2),
@@ -414,6 +415,34 @@ def indices_and_images_in_memory(names, labels, decode, augment, batch_size):
     return data.prefetch(2).with_options(options)
 
 
+def in_flat_map(order):
+    """Make an answer that shuffles in a flat_map; `order` of n makes what draws n rows."""
+
+    def make_pipeline(names, labels, decode, augment, batch_size):
+        draw = order(len(names))
+
+        def shuffled(images, labels):
+            rows = draw()
+            return tf.data.Dataset.from_tensor_slices(
+                (tf.gather(images, rows), tf.gather(labels, rows))
+            )
+
+        data = tf.data.Dataset.from_tensor_slices((names, labels))
+        data = data.map(lambda name, label: (decode(name), label)).cache()
+        data = data.batch(len(names)).flat_map(shuffled)
+        data = data.map(lambda image, label: (augment(image), label))
+        return data.batch(batch_size).prefetch(1)
+
+    return make_pipeline
+
+
+def drawn_once(n):
+    rows = tf.random.shuffle(tf.range(n))
+    return lambda: rows
+
+
+right("6.6")(in_flat_map(lambda n: lambda: tf.random.shuffle(tf.range(n))))
+wrong("6.6", "same_order")(in_flat_map(drawn_once))
 wrong("6.6", "frozen_augmentation")(
     stages("decode", "augment", "cache", "shuffle", "batch", "prefetch")
 )
@@ -427,6 +456,9 @@ wrong("6.6", "same_order")(
     stages("decode", "cache", "fixed shuffle", "augment", "batch", "prefetch")
 )
 wrong("6.6", "whole_batches")(stages("decode", "cache", "augment", "batch", "shuffle", "prefetch"))
+wrong("6.6", "whole_batches")(
+    stages("decode", "cache", "batch", "shuffle", "unbatch", "augment", "batch", "prefetch")
+)
 wrong("6.6", "not_ahead")(stages("decode", "cache", "shuffle", "augment", "batch"))
 wrong("6.6", "not_ahead")(stages("decode", "cache", "shuffle", "augment", "prefetch", "batch"))
 wrong("6.6", "not_ahead")(
