@@ -125,7 +125,7 @@ exercise(
     mistake(
         "ties",
         "Equal values don't share the mean of their ranks.",
-        "Which rank do two pixels get that share the places 4 and 5?",
+        "Which rank do two pixels get if they share the places 4 and 5?",
         agreement_by(rank=places),
         *[
             agreement_by(rank=lambda x, method=method: rankdata(x, method))
@@ -140,7 +140,7 @@ exercise(
     ),
     mistake(
         "in_lines",
-        "The pixels of each row, or of each column, are ranked by themselves.",
+        "The pixels of each row, or of each column, are ranked among themselves.",
         "Among which pixels is the rank of a pixel asked for?",
         agreement_by(rank=lambda x: rankdata(x, axis=0), flat=False),
         agreement_by(rank=lambda x: rankdata(x, axis=-1), flat=False),
@@ -148,7 +148,7 @@ exercise(
     mistake(
         "size",
         "The agreement has lost its sign.",
-        "Which number do two maps get that are each other's opposite?",
+        "Which number do two maps get if each is the other's opposite?",
         agreement_by(collect=lambda found: np.mean(np.abs(found))),
         agreement_by(collect=lambda found: abs(np.mean(found))),
     ),
@@ -637,7 +637,7 @@ def stopping(
 ATTACK_FAULTS = {
     "uphill": (
         "the images move away from their targets",
-        "Shall the loss of the target grow or fall?",
+        "Should the loss of the target grow or fall?",
     ),
     "plain": (
         "steps are as long as the gradient, not the same for each pixel",
@@ -645,7 +645,7 @@ ATTACK_FAULTS = {
     ),
     "ball": (
         "pixels end more than `size` away from where they started",
-        "From where is `size` measured, and when is it looked at?",
+        "From where is `size` measured, and when is it checked?",
     ),
     "scale": (
         "pixels leave the range from 0 to 1",
@@ -700,7 +700,7 @@ exercise(
     mistake(
         "no_slope",
         "A pixel moves even where the loss has no slope.",
-        "Which sign has 0?",
+        "What is the sign of 0?",
         steering(way_by=lambda slope: tf.where(slope > 0, 1.0, -1.0)),
         steering(way_by=lambda slope: tf.where(slope < 0, -1.0, 1.0)),
     ),
@@ -721,7 +721,7 @@ exercise(
     mistake(
         "training",
         "The network runs in training mode.",
-        "With which argument is a network called that is only read?",
+        "With which argument do you call a network that is used, and not trained?",
         steering(training=True),
     ),
     mistake(

@@ -266,7 +266,7 @@ exercise(
     mistake(
         "other_shape",
         "The gradient stops, and the shape is lost.",
-        "Which shape has x?",
+        "What is the shape of x?",
         lambda x: Tensor(x.numpy().ravel()),
         lambda x: Tensor(x.numpy().sum()),
     ),
@@ -925,7 +925,7 @@ exercise(
     mistake(
         "not_spread",
         "It returns one number, and not an adjoint for each element of x.",
-        "Which shape has x?",
+        "What is the shape of x?",
         lambda x, bar: bar,
         lambda x, bar: np.argmax(x),
     ),
@@ -1064,7 +1064,7 @@ exercise(
     mistake(
         "length",
         "The result is as long as bar, or ends with the last element that was picked.",
-        "How many elements has x?",
+        "How many elements does x have?",
         lambda bar, index, n: np.bincount(index, bar),
         lambda bar, index, n: np.bincount(index, bar, len(bar))[: len(bar)],
     ),
@@ -1125,7 +1125,7 @@ exercise(
     mistake(
         "edges",
         "The shape is that of bar, or shorter: the edges of x are missing.",
-        "How many elements has x, if y has m and w has k of them?",
+        "How many elements does x have, if y has m and w has k of them?",
         lambda bar, w: np.convolve(bar, w, "same"),
         lambda bar, w: np.convolve(bar, w, "valid"),
         lambda bar, w: np.convolve(bar, w[::-1], "same"),
@@ -1167,13 +1167,13 @@ exercise(
     mistake(
         "last_place",
         "The last place of the filter is left out.",
-        "How many elements has bar, and how many times do you add?",
+        "How many elements does bar have, and how many times do you add?",
         lambda bar, w: np.convolve(np.append(bar[:-1], 0.0), w),
     ),
     mistake(
         "shifted",
         "A 0 too many stands at an end, or zeros at the beginning are dropped.",
-        "How many elements has x, if y has m and w has k of them?",
+        "How many elements does x have, if y has m and w has k of them?",
         lambda bar, w: np.append(np.convolve(bar, w), 0.0),
         lambda bar, w: np.polymul(bar, w),
     ),
@@ -1406,7 +1406,7 @@ exercise(
     mistake(
         "axes",
         "Only the one along the second axis of three axes passes unseen.",
-        "How many axes have the x that your test tries?",
+        "How many axes does each x of your test have?",
         seen=verdicts_of("one along the second axis of three"),
     ),
     mistake(

@@ -240,7 +240,7 @@ exercise(
     ),
     mistake(
         "not_copied",
-        "The node holds the very array that it was given: who changes that, changes the node.",
+        "The node holds the very array that it was given: whoever changes that changes the node.",
         "Which of NumPy's `array` and `asarray` makes a copy?",
         node_class(keep=lambda value: np.asarray(value, "float64")),
     ),
@@ -279,7 +279,7 @@ exercise(
     mistake(
         "own_shape",
         "A number doesn't stay a number: its value has an axis.",
-        "Which shape does `np.array(3.0)` have?",
+        "What is the shape of `np.array(3.0)`?",
         node_class(keep=lambda value: np.atleast_1d(np.array(value, "float64"))),
     ),
     mistake(
@@ -473,7 +473,7 @@ exercise(
     mistake(
         "summed",
         "What is handed back is summed: it must have the shape of the node.",
-        "Which shape does the value of a have?",
+        "What is the shape of a's value?",
         times(lambda x, y, bar: np.sum(bar * y)),
     ),
     NAME,
@@ -689,7 +689,7 @@ exercise(
     mistake(
         "number",
         "Where the result doesn't depend on a source, the derivative must be zeros of its shape.",
-        "Which shape does the source have?",
+        "What is the shape of the source?",
         walk(nothing=lambda source: 0.0),
     ),
     mistake(
@@ -722,7 +722,7 @@ exercise(
     mistake(
         "skips",
         "A node whose adjoint has an element 0 hands nothing on.",
-        "What of its other elements?",
+        "What about its other elements?",
         walk(skips=lambda bar: not np.all(bar)),
     ),
     mistake(
@@ -1125,7 +1125,7 @@ exercise(
     mistake(
         "log_of_zero",
         "A probability that rounds to 0 makes the loss infinite; the rest is right.",
-        "The loss is log Σ exp z − z[label]. Why divide first, and take the logarithm then?",
+        "The loss is log Σ exp z − z[label]. Why divide first, and take the logarithm only then?",
         seen=lambda found, right: large_alone(found, right, 5),
     ),
     mistake(
@@ -1149,7 +1149,7 @@ exercise(
     mistake(
         "cut_off",
         "Where a probability is very small, the loss is cut off; the rest is right.",
-        "The loss is log Σ exp z − z[label]. Why divide first, and take the logarithm then?",
+        "The loss is log Σ exp z − z[label]. Why divide first, and take the logarithm only then?",
         seen=lambda found, right: wrong_cases(found, right) == {5},
     ),
     mistake(

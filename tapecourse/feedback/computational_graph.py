@@ -430,7 +430,7 @@ exercise(
     mistake(
         "stops",
         "It stops too early: at an input, or at a node that the result doesn't depend on.",
-        "May nodes that matter stand before such a one?",
+        "May nodes that matter stand before such a node?",
         lambda nodes: back(nodes, lambda bar, partial: bar * partial, lambda node, bar: bar == 0),
         lambda nodes: back(
             nodes, lambda bar, partial: bar * partial, lambda node, bar: not node.parents
@@ -682,14 +682,14 @@ exercise(
     mistake(
         "neighbours",
         "Each product is counted as if it were one of two neighbouring Jacobians.",
-        "After the first product, how many columns has the result, or how many rows?",
+        "After the first product, how many columns, or rows, does the result have?",
         lambda sizes: (*(neighbouring(sizes),) * 2, multiplications(sizes)[2]),
         lambda sizes: (neighbouring(sizes),) * 3,
     ),
     mistake(
         "end_forgotten",
         "The entries of the Jacobians are counted: the size of the end is no factor.",
-        "A Jacobian is multiplied by a matrix: how many columns, or rows, has that one?",
+        "A Jacobian is multiplied by a matrix: how many columns, or rows, does that one have?",
         lambda sizes: (*from_ends(sizes, lambda e, p, q: p * q), multiplications(sizes)[2]),
         lambda sizes: (
             from_ends(sizes, lambda e, p, q: p * q)[0],
@@ -1000,8 +1000,8 @@ exercise(
     ),
     mistake(
         "one_side",
-        "Adjoints that are too large pass unseen, or those that are too small.",
-        "What of a difference that is negative?",
+        "Adjoints that are too large, or those that are too small, pass unseen.",
+        "What about a difference that is negative?",
         *by_both(lambda a, b: a - b > 1e-9),
         *by_both(lambda a, b: b - a > 1e-9),
     ),

@@ -34,7 +34,7 @@ exercise(
     ),
     mistake(
         "global",
-        "All are right but that of the program with the global.",
+        "All but that of the program with the global are right.",
         "How does TensorFlow learn that a global variable of Python has changed?",
         seen=lambda found, right: not_right(found, right) == ["the count of program 'e'"],
     ),
@@ -230,7 +230,7 @@ exercise(
     mistake(
         "uphill",
         "The weight moves uphill.",
-        "Which sign has the step?",
+        "What is the sign of the step?",
         seen=lambda found, right: weights_as(found, lambda rate, rates: -rate),
     ),
     cases=lambda random: TRAININGS,
@@ -289,7 +289,7 @@ exercise(
     mistake(
         "multiplications_only",
         "It counts the multiplications, and no additions.",
-        "How many operations has a sum of products?",
+        "How many operations does a sum of products take?",
         batch_at_ridge(factor=1),
     ),
     mistake(
@@ -428,7 +428,7 @@ exercise(
     mistake(
         "no_limit",
         "It counts bytes only: the fused operation takes less time than its arithmetic needs.",
-        "How many operations has the fused one, and how long do they take?",
+        "How many operations does the fused one make, and how long do they take?",
         fusing(cost=lambda ridge: 0),
     ),
     mistake(
@@ -458,7 +458,7 @@ exercise(
     mistake(
         "one_byte",
         "It counts a byte for each number.",
-        "How many bytes has a number in float32?",
+        "How many bytes does a number in float32 take?",
         fusing(size=1),
     ),
     mistake(
@@ -469,14 +469,14 @@ exercise(
     ),
     mistake(
         "first_reads_result",
-        "It lets the first operation, too, read what one before has written.",
+        "It lets even the first operation read what one before it has written.",
         "Which operation comes before the first?",
         fusing(lambda r: [n + 2 for n in r]),
     ),
     mistake(
         "fused_writes_all",
         "It lets the fused operation write every result.",
-        "Where do the results stay that lie between?",
+        "Where do the results in between stay?",
         fusing(together=lambda r: sum(r) + len(r)),
     ),
     mistake(
@@ -572,7 +572,7 @@ exercise(
     mistake(
         "missing",
         "All that it names are right; some are missing.",
-        "For each one left: how long do its bytes take, its arithmetic, and how long took it?",
+        "For each one left: what do its bytes take, what its arithmetic, and what did it take?",
         seen=letters_seen(lambda found: found < set("bcf")),
     ),
     cases=lambda random: [()],

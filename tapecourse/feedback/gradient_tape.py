@@ -265,7 +265,7 @@ exercise(
     mistake(
         "flat",
         "The numbers are right, and stand in one long row.",
-        "Which shape has the Jacobian of 3 inputs and 2 outputs?",
+        "What is the shape of the Jacobian of 3 inputs and 2 outputs?",
         lambda f, x: full(f, x).ravel(),
     ),
     cases=lambda random: [
@@ -598,7 +598,7 @@ exercise(
     mistake(
         "hessian_itself",
         "It returns the Hessian.",
-        "Which shape has its product with v?",
+        "What is the shape of its product with v?",
         lambda f, x, v: hessian(f, x),
     ),
     mistake(
@@ -766,7 +766,7 @@ exercise(
     mistake(
         "sign",
         "The adjoint comes back with the wrong sign.",
-        "Which sign has x in the result, where the tape sees it?",
+        "With which sign does x stand in the result, where the tape sees it?",
         lambda x: tf.stop_gradient(tf.round(x) + x) - x,
     ),
     mistake(

@@ -1043,7 +1043,7 @@ exercise(
     mistake(
         "minus",
         "The generator's loss is minus the discriminator's loss of what is drawn.",
-        "Which loss of the generator does the step have that is given?",
+        "Which loss does the step that is given have for its generator?",
         game(own=lambda loss: -loss),
         game(own=lambda loss: -loss / 2),
     ),
@@ -1138,7 +1138,7 @@ exercise(
     2,
     mistake(
         "same_run",
-        "It holds the resumed run for the one that was killed.",
+        "It takes the resumed run to be the one that was killed.",
         "Compare the two lines of step 300.",
         seen=letters_seen(lambda found: "c" in found),
     ),

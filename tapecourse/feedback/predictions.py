@@ -1,7 +1,7 @@
 """Predictions with odds: kept when they are checked, revealed afterwards, and scored.
 
-The score is Brier's: the mean square of odds minus truth (1 or 0). Who always says one half gets
-0.25, and 0 is perfect.
+The score is Brier's: the mean square of odds minus truth (1 or 0). Whoever always says one half
+gets 0.25, and 0 is perfect.
 """
 
 import html

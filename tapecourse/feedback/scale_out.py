@@ -637,7 +637,7 @@ exercise(
     mistake(
         "not_shared",
         "Each worker computes as long as one alone.",
-        "How much of the batch has each of n workers?",
+        "How much of the batch does each of n workers get?",
         Model(share="nothing").best,
     ),
     mistake(
@@ -866,12 +866,12 @@ def names_one_that_waits(found: list[Parts], right: list[Parts]) -> bool:
 
 exercise(
     "8.5",
-    "Four runs that don't get on",
+    "Four runs that get nowhere",
     3,
     mistake(
         "waits",
         "In at least one log you name a worker that waits in the same all-reduce as others.",
-        "For whom do they wait who are in that all-reduce?",
+        "For whom are all those waiting that are in that all-reduce?",
         seen=names_one_that_waits,
     ),
     mistake(

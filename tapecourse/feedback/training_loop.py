@@ -43,7 +43,7 @@ exercise(
     mistake(
         "sum_of_means",
         "This is the sum of the batches' means.",
-        "How many images has each batch?",
+        "How many images does each batch have?",
         lambda losses, sizes: np.sum(losses),
     ),
     mistake(
@@ -394,14 +394,14 @@ exercise(
     mistake(
         "summed_loss",
         "The loss must be the mean over the batch: yours is its sum.",
-        "How many images has the batch?",
+        "How many images does the batch have?",
         step_with(weigh=lambda n: n, report="sum"),
         step_with(report="sum"),
     ),
     mistake(
         "uphill",
         "The weights move uphill.",
-        "Which sign has the gradient that the optimizer gets?",
+        "What is the sign of the gradient that the optimizer gets?",
         step_with(weigh=lambda n: -1.0),
     ),
     mistake(
@@ -503,7 +503,7 @@ exercise(
     mistake(
         "one_variable",
         "Only one of the last layer's two variables is trained.",
-        "Which two variables has a dense layer?",
+        "Which two variables does a dense layer have?",
         step_with(training=False, choose=lambda model: last(model)[:1]),
         step_with(training=False, choose=lambda model: last(model)[1:]),
     ),

@@ -552,7 +552,7 @@ def outside(log):
     return next((int(worker) for worker in last if last[worker] != "begins"), None)
 
 
-# 8.5: four runs that don't get on
+# 8.5: four runs that get nowhere
 
 TRUE = {1: (1, "e"), 2: (2, "b"), 3: (0, "c"), 4: (3, "a")}
 
