@@ -53,6 +53,7 @@ __all__ = [
 
 LONGEST_LINE = 110  # characters: what fits into a line below a cell
 HIDDEN = "an array of the shape"  # what is said of one with too many numbers
+NO_RETURN = "Does the function end in `return`? Printing a value doesn't return it."
 COURSE = Path(__file__).parent.parent
 NOT_OWN = COURSE, Path(sysconfig.get_path("stdlib"))
 SEED = 18
@@ -288,11 +289,7 @@ def read(value: Any, like: Any, names: tuple[str, ...] = ()) -> Parts:
 
 def odd_none() -> Odd:
     """Make what stands for None."""
-    return Odd(
-        "no_return",
-        "{what} is None.",
-        "Does the function end in `return`? To print a value doesn't return it.",
-    )
+    return Odd("no_return", "{what} is None.", NO_RETURN)
 
 
 def listed(value: Any) -> Any:
@@ -642,7 +639,7 @@ def common(
         question = "Where does the factor come from? Go through the smallest input by hand."
         yield "factor", f"{{what}} is always {factor:.3g} times what is right.", question
     if always(lambda a, b: np.trunc(b)) or always(lambda a, b: np.round(b)):
-        question = "Which type have the numbers of your result?"
+        question = "What is the type of the numbers in your result?"
         yield "whole", "{what} is cut to whole numbers.", question
     off = max(float(np.max(abs(x - y), initial=0)) / size_of(y) for x, y in zip(found, rights))
     if off < 0.01 and np.any(b != np.round(b)):

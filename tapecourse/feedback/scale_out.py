@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tapecourse.feedback.checking import not_right
+from tapecourse.feedback.checking import NO_RETURN, not_right
 from tapecourse.feedback.core import NotRight, Parts, exercise, mistake
 from tapecourse.feedback.predictions import predict
 from tapecourse.support.hanging_logs import Log, write_log
@@ -100,8 +100,7 @@ def run_worker_step(answer: Callable, workers: Workers, w: np.ndarray, decay: fl
     def worker(x: np.ndarray, y: np.ndarray, real: np.ndarray, all_reduce: Callable) -> tuple:
         value = answer(x, y, real, w.copy(), decay, all_reduce)
         if value is None:
-            question = "Does the function end in `return`? To print a value doesn't return it."
-            raise NotRight("no_return", "It returns None.", question)
+            raise NotRight("no_return", "It returns None.", NO_RETURN)
         if not isinstance(value, tuple | list) or len(value) != 2:
             raise NotRight("count", "It must return two values, the loss and the gradient.")
         if np.ndim(value[0]) == 1 and np.ndim(value[1]) == 0:
@@ -356,8 +355,7 @@ def run_ring(answer: Callable, ring: Ring) -> dict:
 
         value = answer(pieces, index, watched)
         if value is None:
-            question = "Does the function end in `return`? To print a value doesn't return it."
-            raise NotRight("no_return", "It returns None.", question)
+            raise NotRight("no_return", "It returns None.", NO_RETURN)
         value = list(value) if isinstance(value, Iterable) else [value]
         if [np.size(each) for each in value] != [length] * n:
             raise NotRight("count", "It must return as many arrays as it gets, and as long.")
