@@ -174,6 +174,11 @@ def test_notebook_and_checks_agree(chapter):
         assert re.search(rf"^(def|class) {each.answer}\b", answer, re.M) and "Example" in answer
     total = sum(each.points for each in exercises)
     assert f"**Points:** {total}." in cells["title"].source
+    if chapter[0].isdigit():  # the workshop's time is in hours
+        minutes = sum(map(int, re.findall(r"· (\d+) minutes · ", nbformat.writes(solutions))))
+        assert f"**Time:** about {minutes} minutes" in cells["title"].source
+        page = (ROOT / "notebooks" / f"{chapter}.ipynb").read_text()
+        assert f"**, in about {minutes} minutes, and a project: " in page
     assert "*No points and no check" in cells["project"].source
 
 
