@@ -123,6 +123,8 @@ class Exercise:
         Takes a random generator, and returns a list of tuples.
     question : str
         What to ask where no misconception explains an answer.
+    probe : callable
+        Takes an answer and a case, and returns what is compared: by default what it returns.
     allowed : tuple of str
         The modules of the course, or names in them, that an answer may call.
     tolerance : float
