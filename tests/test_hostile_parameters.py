@@ -58,7 +58,9 @@ def test_values_mean_what_is_written(name, text, value):
     assert typed == value and type(typed) is type(value)
 
 
-@pytest.mark.parametrize("name, needed", [("seed", "int is needed"), ("rate", "float is needed")])
+@pytest.mark.parametrize(
+    "name, needed", [("seed", "an integer is needed"), ("rate", "a number is needed")]
+)
 @pytest.mark.parametrize(
     "text",
     ["", " ", "1 ", " 1", "1\n", "1_000", "１２", "١", "²", "½", "0x1F", "0b1", "1:30", "1,5"]
@@ -72,12 +74,12 @@ def test_what_is_no_plain_number_is_refused(name, needed, text):
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("seed", "1.0", "seed = '1.0': int is needed: a seed, 0 or more."),
-        ("seed", "1e3", "seed = '1e3': int is needed"),
-        ("seed", "9" * 5000, "999': int is needed"),  # more digits than Python itself reads
-        ("rate", "1e999", "rate = '1e999': float is needed: a rate, above 0."),
-        ("rate", "-1e999", "rate = '-1e999': float is needed"),
-        ("rate", "9" * 5000, "999': float is needed"),
+        ("seed", "1.0", "seed = '1.0': an integer is needed: a seed, 0 or more."),
+        ("seed", "1e3", "seed = '1e3': an integer is needed"),
+        ("seed", "9" * 5000, "999': an integer is needed"),  # more digits than Python itself reads
+        ("rate", "1e999", "rate = '1e999': a number is needed: a rate, above 0."),
+        ("rate", "-1e999", "rate = '-1e999': a number is needed"),
+        ("rate", "9" * 5000, "999': a number is needed"),
         ("label", "\udcff", r"label = '\udcff': this is no UTF-8."),
         ("layers", "[1]", "only parameters declared as str, int, float can be set."),
         ("fast", "true", "fast = 'true': only parameters declared as str, int, float can be set."),
@@ -275,7 +277,7 @@ def test_a_file_and_the_command_line_mean_the_same(tmp_path, monkeypatch):
 
     for text in ("1_000", "0x1F", "1:30", "yes", "~", "2020-01-01", "é", "'7 '"):
         line = refusal(lambda text=text: type_grid(read_text(tmp_path, f"seed: [{text}]"), ""))
-        assert line.endswith("': int is needed: a seed, 0 or more.")
+        assert line.endswith("': an integer is needed: a seed, 0 or more.")
     text = r'label: ["\ud800"]'
     assert "no UTF-8" in refusal(lambda: type_grid(read_text(tmp_path, text), ""))
 

@@ -78,7 +78,9 @@ def typed_value(name: str, value: str, known: dict[str, dict]) -> Value:
     try:
         return value if declared == "str" else as_number(TYPES[declared], value)
     except ValueError:
-        raise InputError(name, value, f"{declared} is needed: {known[name]['help']}.") from None
+        needed = "an integer is needed" if declared == "int" else "a number is needed"
+        said = known[name]["help"]  # what the notebook says of it
+        raise InputError(name, value, f"{needed}: {said}." if said else f"{needed}.") from None
 
 
 def as_number(kind: type[int] | type[float], text: str) -> int | float:
