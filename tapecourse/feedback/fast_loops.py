@@ -571,7 +571,7 @@ exercise(
     ),
     mistake(
         "missing",
-        "All that it names are right; some are missing.",
+        "All those that it names are right; some are missing.",
         "For each one left: what do its bytes take, what its arithmetic, and what did it take?",
         seen=letters_seen(lambda found: found < set("bcf")),
     ),
@@ -591,12 +591,12 @@ ANOTHER_ORDER = "whether the order is another one in each epoch"
 def feed(answer: Callable, images: int, batch_size: int) -> dict:
     """Look at a pipeline, with a seed; without one if it brings the same order again.
 
-    With a seed, `tf.random.shuffle` inside of a dataset begins anew in each epoch.
+    With a seed, `tf.random.shuffle` inside a dataset begins anew in each epoch.
     """
     tf.random.set_seed(18)
     seen = feed_once(answer, images, batch_size)
     if not seen[ANOTHER_ORDER]:
-        no_seed: Any = None
+        no_seed: Any = None  # which TensorFlow takes, and its type hints don't
         tf.random.set_seed(no_seed)
         try:
             seen = feed_once(answer, images, batch_size)
