@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -69,6 +70,15 @@ def wait_for(found: Callable, what: str):
         assert time.monotonic() < deadline, f"{what}: waited {PATIENCE} s in vain"
         time.sleep(0.2)
     return answer
+
+
+def listens(url: str) -> bool:
+    """Say whether the server takes calls; it prints its address before it does."""
+    parts = urlsplit(url)
+    with contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection((parts.hostname, parts.port)).close()
+        return True
+    return False
 
 
 def ask(url: str, path: str) -> str:
@@ -151,12 +161,13 @@ def url(course, tmp_path_factory) -> Iterator[str]:
             start_new_session=True,
         )
 
-    def printed():
+    def address():
         assert server.poll() is None, f"make lab has ended: {log.read_text()}"
-        return re.search(r"http://localhost:\S+token=\w+", log.read_text())
+        printed = re.search(r"http://localhost:\S+token=\w+", log.read_text())
+        return printed and listens(printed.group()) and printed.group()
 
     try:
-        yield wait_for(printed, "the server's address").group()
+        yield wait_for(address, "the server")
     finally:
         with contextlib.suppress(ProcessLookupError):  # it has ended already
             os.killpg(server.pid, signal.SIGTERM)
