@@ -3,11 +3,15 @@
 import functools
 import os
 import shutil
+import uuid
 from pathlib import Path
 
 import nbformat
+import nbval.kernel
 import pytest
 from hypothesis import settings
+from jupyter_client.manager import KernelManager
+from jupyter_core.paths import jupyter_runtime_dir
 
 from tapecourse.support.collection import without_collection
 
@@ -24,6 +28,16 @@ for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
 settings.register_profile("quick", derandomize=True, deadline=None)
 settings.register_profile("thorough", derandomize=True, deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def manage_kernel(**options) -> KernelManager:
+    """Meet a kernel of nbval's at files: a port that is free now may be taken when it listens."""
+    file = Path(jupyter_runtime_dir(), f"kernel-{uuid.uuid4()}.json")
+    return KernelManager(transport="ipc", connection_file=str(file), **options)
+
+
+if os.name == "posix":
+    nbval.kernel.KernelManager = manage_kernel
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,6 +14,7 @@ says anything any more.
 import json
 import os
 import queue
+import random
 import re
 import signal
 import socket
@@ -22,7 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import product
@@ -44,6 +45,7 @@ __all__ = [
 MEET_WITHIN = 60.0  # seconds that the first worker waits for the last
 PATIENCE = 120.0  # seconds in which at least one worker must say something
 GRACE = 20.0  # seconds in which the others may end by themselves once one has ended badly
+PORTS = range(10_000, 32_768)  # systems give those above to any program that asks for one
 LONGEST_GREETING = 10_000  # bytes
 STARTED = "TAPECOURSE_WORKER"  # in the environment of one that `start_workers` started
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
@@ -119,12 +121,14 @@ def free_addresses(count: int) -> list[str]:
     ----------
     count : int
     """
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
+    addresses = []
+    with ExitStack() as tried:
+        for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+            if len(addresses) == count:
+                break
+            with suppress(OSError):  # it is taken
+                tried.enter_context(socket.create_server(("127.0.0.1", port)))
+                addresses.append(f"127.0.0.1:{port}")
     return addresses
 
 
