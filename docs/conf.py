@@ -10,7 +10,7 @@ from sphinx.ext.autodoc.mock import MockFinder
 DOCS = Path(__file__).parent
 # What the modules of the API import and the site needn't load, since nothing is run.
 UNLOADED = """
-altair dask distributed IPython ipywidgets keras matplotlib mlxtend nbclient nbconvert nbdev
+altair dask distributed IPython keras matplotlib mlxtend nbclient nbconvert nbdev
 nbgrader networkx pandas papermill psutil scipy sklearn sympy tensorflow tqdm
 """.split()
 

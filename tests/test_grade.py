@@ -248,8 +248,11 @@ def test_stale_is_a_score_whose_submission_is_gone(place, capsys):
     run(place, capsys)
     (place / "in" / "ada.ipynb").unlink()
     status, said, rows = run(place, capsys)
-    assert status == 0 and "0 graded, 1 unchanged, 0 failed, 1 there no more." in said
-    assert rows["ada"] == ("5", "stale: the score is of a submission that is there no more")
+    assert status == 0 and "0 graded, 1 unchanged, 0 failed, 1 no longer there." in said
+    assert rows["ada"] == ("5", "stale: the score is of a submission that is no longer there")
+    hand_in(place, bob="fail")
+    run(place, capsys)
+    assert not (place / "out" / "report.html").exists(), "of grades that are all stale"
     hand_in(place, ada="5")
     assert run(place, capsys)[2]["ada"] == ("5", "graded")
 
@@ -274,13 +277,13 @@ def interrupt(*arguments):
 def test_what_a_score_depends_on(tmp_path, monkeypatch):
     """Its own solutions and all of the course's code, but no other tools."""
     ours = (f"solutions/{FIRST}/x.ipynb", "tapecourse/tape.py", "tapecourse/feedback/core.py")
-    steps = "tapecourse/tools/nbgrader_steps.py"
-    reads = "tapecourse/tools/findings.py"
+    names = ("nbgrader_engine", "nbgrader_steps", "findings", "recount")
+    steps = [f"tapecourse/tools/{name}.py" for name in names]
     others = (f"solutions/{SECOND}/x.ipynb", "tapecourse/tools/sweep.py")
-    fill(tmp_path, dict.fromkeys((*ours, steps, reads, *others), "before"))
+    fill(tmp_path, dict.fromkeys((*ours, *steps, *others), "before"))
     monkeypatch.setattr(grading, "ROOT", tmp_path)
     digests = [grading.digest_of(FIRST)]
-    for file in (*ours, steps, reads):
+    for file in (*ours, *steps):
         (tmp_path / file).write_text("after")
         digests.append(grading.digest_of(FIRST))
     assert len(set(digests)) == len(digests)
@@ -348,9 +351,9 @@ def test_a_lost_page_is_made_anew(place, capsys):
 @pytest.mark.parametrize(
     "submissions, out, message",
     [
-        ("nowhere", "out", "SUBMISSIONS = 'nowhere': this is no folder (looked in "),
-        ("", "out", "SUBMISSIONS = '': this is no folder"),
-        ("in/ada.ipynb", "out", "SUBMISSIONS = 'in/ada.ipynb': this is no folder"),
+        ("nowhere", "out", "SUBMISSIONS = 'nowhere': this is not a folder (looked in "),
+        ("", "out", "SUBMISSIONS = '': this is not a folder"),
+        ("in/ada.ipynb", "out", "SUBMISSIONS = 'in/ada.ipynb': this is not a folder"),
         ("empty", "out", "there is no notebook in this folder."),
         ("in", "", "--out = '': a folder is needed."),
         ("in", "in", "--out = 'in': this folder and SUBMISSIONS must be two"),

@@ -297,7 +297,7 @@ def test_feedback_shows_the_hint(graded):
     text = page.read_text()
     assert "your step is nearly the same" in text  # the fact, and the question after it
     assert "How does the best step depend on" in text
-    assert "the check above was content" in text and "(Score: 0.0 / 2.0)" in text
+    assert "the check above passed" in text and "(Score: 0.0 / 2.0)" in text
 
 
 def test_the_report_names_what_was_found(graded):

@@ -80,7 +80,7 @@ def test_what_is_no_plain_number_is_refused(name, needed, text):
         ("rate", "1e999", "rate = '1e999': a number is needed: a rate, above 0."),
         ("rate", "-1e999", "rate = '-1e999': a number is needed"),
         ("rate", "9" * 5000, "999': a number is needed"),
-        ("label", "\udcff", r"label = '\udcff': this is no UTF-8."),
+        ("label", "\udcff", r"label = '\udcff': this is not UTF-8."),
         ("layers", "[1]", "only parameters declared as str, int, float can be set."),
         ("fast", "true", "fast = 'true': only parameters declared as str, int, float can be set."),
         ("free", "1", "free = '1': only parameters declared as str, int, float can be set."),
@@ -206,22 +206,22 @@ REFUSED = {
     "Python": ("label: [!!python/object/apply:os.system ['touch ran']]", NO_GRID),
     "Python above": ("!!python/object/apply:os.system\n- touch ran", NO_GRID),
     "Python's name": ("label: [!!python/name:os.system ]", NO_GRID),
-    "open": ("seed: [1", "this is no YAML: while parsing a flow sequence"),
-    "open quotes": ("label: ['a", "this is no YAML: while scanning a quoted scalar"),
-    "a tab": ("\tseed: [1]", "this is no YAML: "),
-    "a colour": ("label: [\x1b[31m]", "this is no YAML: unacceptable character #x001b"),
-    "a zero": ("label: [\0]", "this is no YAML: unacceptable character #x0000"),
-    "Latin 1": ("label: [é]".encode("latin1"), "this is no YAML: unacceptable character #x00e9"),
-    "half of UTF-16": ("seed: [1]".encode("utf-16")[:-1], "this is no YAML: "),
-    "a character that is none": (r'label: ["\UFFFFFFFF"]', "this is no YAML: "),
-    "an escape that is none": (r'label: ["\q"]', "this is no YAML: "),
-    "YAML 3": ("%YAML 3.0\n---\nseed: [1]", "this is no YAML: found incompatible"),
+    "open": ("seed: [1", "this is not YAML: while parsing a flow sequence"),
+    "open quotes": ("label: ['a", "this is not YAML: while scanning a quoted scalar"),
+    "a tab": ("\tseed: [1]", "this is not YAML: "),
+    "a colour": ("label: [\x1b[31m]", "this is not YAML: unacceptable character #x001b"),
+    "a zero": ("label: [\0]", "this is not YAML: unacceptable character #x0000"),
+    "Latin 1": ("label: [é]".encode("latin1"), "this is not YAML: unacceptable character #x00e9"),
+    "half of UTF-16": ("seed: [1]".encode("utf-16")[:-1], "this is not YAML: "),
+    "a character that is none": (r'label: ["\UFFFFFFFF"]', "this is not YAML: "),
+    "an escape that is none": (r'label: ["\q"]', "this is not YAML: "),
+    "YAML 3": ("%YAML 3.0\n---\nseed: [1]", "this is not YAML: found incompatible"),
     "deep": ("seed: " + "[" * 90_000, NO_GRID),
     "deep and whole": ("seed: " + "[" * 10_000 + "]" * 10_000, NO_GRID),
     "deep mappings": ("{a: " * 10_000, NO_GRID),
     "deep lines": ("- " * 40_000, NO_GRID),
     "large": ("#" * 100_001, "it has 100,001 bytes; at most 100,000 are read."),
-    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "this is no YAML: "),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "this is not YAML: "),
 }
 
 
@@ -245,10 +245,10 @@ def fifo(path: Path) -> None:
 @pytest.mark.parametrize(
     "make, message",
     [
-        (Path.mkdir, "this is no file, but a folder, a pipe or a device."),
-        (fifo, "this is no file, but a folder, a pipe or a device."),
-        (listen, "this is no file, but a folder, a pipe or a device."),
-        (lambda path: path.symlink_to("/dev/zero"), "this is no file, but a folder"),
+        (Path.mkdir, "this is not a file, but a folder, a pipe or a device."),
+        (fifo, "this is not a file, but a folder, a pipe or a device."),
+        (listen, "this is not a file, but a folder, a pipe or a device."),
+        (lambda path: path.symlink_to("/dev/zero"), "this is not a file, but a folder"),
         (lambda path: path.symlink_to(path), "it can't be read (Too many levels"),
         (lambda path: path.symlink_to("nowhere"), "there is no such file (looked in /"),
         (lambda path: path.touch() or os.truncate(path, 10**12), "at most 100,000 are read."),
@@ -279,7 +279,7 @@ def test_a_file_and_the_command_line_mean_the_same(tmp_path, monkeypatch):
         line = refusal(lambda text=text: type_grid(read_text(tmp_path, f"seed: [{text}]"), ""))
         assert line.endswith("': an integer is needed: a seed, 0 or more.")
     text = r'label: ["\ud800"]'
-    assert "no UTF-8" in refusal(lambda: type_grid(read_text(tmp_path, text), ""))
+    assert "not UTF-8" in refusal(lambda: type_grid(read_text(tmp_path, text), ""))
 
 
 def test_a_grid_has_a_size_that_a_folder_can_hold(monkeypatch):

@@ -18,6 +18,7 @@ open(r"{secret}").read()
 open(r"{root}/pyproject.toml")
 open(r"{root}/tapecourse/__init__.py", "a")
 import os; os.listdir(r"{root}/solutions")
+import os; os.environ["GRADERS_TOKEN"]
 import os; os.kill({pid}, 0)
 import socket; socket.create_connection(("127.0.0.1", {port}), timeout=60)""".splitlines()
 
@@ -32,11 +33,12 @@ def run(sources, folder, manager):
 
 
 @pytest.mark.parametrize("manager", [IsolatedKernelManager, AsyncKernelManager])
-def test_what_code_reaches(tmp_path, manager):
+def test_what_code_reaches(tmp_path, manager, monkeypatch):
     if (isolated := manager is IsolatedKernelManager) and (reason := why_not_isolated()):
         cannot_test(reason)
     work, secret = tmp_path / "work", tmp_path / "gradebook.db"
     work.mkdir()
+    monkeypatch.setenv("GRADERS_TOKEN", "key")
     secret.write_text("marks")
     with socket.create_server(("127.0.0.1", 0)) as server:
         known = {"pid": os.getpid(), "port": server.getsockname()[1]}
@@ -73,6 +75,7 @@ def test_long_output_is_cut_and_the_result_kept(tmp_path):
     [
         ("import sys\nsys.modules['tapecourse.feedback'] = None", {"sys", "tapecourse.feedback"}),
         ("from tapecourse.feedback import core", {"tapecourse.feedback"}),
+        ("import numpy, os, sys", {"os", "sys"}),
         ("import tapecourse.feedback.checking as c", {"tapecourse.feedback.checking"}),
         ("import numpy\nnumpy.allclose = lambda *x: True", {"numpy.allclose = …"}),
         ("np.allclose = print", {"np.allclose = …"}),

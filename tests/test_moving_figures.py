@@ -168,7 +168,9 @@ def test_a_record_that_cannot_be_drawn_is_refused():
     with Tape() as tape:
         for _ in range(8):
             y = y * x
-    with pytest.raises(GraphError, match="recorded 16 operations; a figure has room for 15"):
+    with pytest.raises(
+        GraphError, match="16 operations are too many for this figure, which has room for 15"
+    ):
         graph_steps.show_record(tape, y)
 
 
@@ -180,6 +182,9 @@ def test_nodes_are_walked_by_their_engines_own_gradient(shown):
     adjoints = texts_at(shown[0], 99, "adjoint")
     for name, bar in zip("ab", engine.gradient(result, [a, b])):
         assert adjoints[name] == f"adjoint {show_value(bar)}"
+    graph_steps.show_nodes(result, engine.gradient, v1=a, v3=y)  # names like those of numbers
+    names = {row["s"].split(" = ")[0] for row in rows_at(shown[1], 0) if row["k"] == "name"}
+    assert names == {"v1", "c1", "v3", "v2", "v4"}
     half_way = texts_at(shown[0], 5, "adjoint")  # back through the sum only
     assert half_way["y"] == "adjoint [1, 1]" and "a" not in half_way
     with pytest.raises(GraphError, match="no operation made the result"):

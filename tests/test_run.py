@@ -257,7 +257,7 @@ def test_bytes_that_are_no_text_are_told_in_one_line(tmp_path, monkeypatch, capf
     given = {"notebook": notebook, "out": "out"} | ({} if where == "folder" else {where: odd})
     assert run_here(given["notebook"], "--out", given["out"]) == 2
     error = capfd.readouterr().err
-    assert "no UTF-8" in error and error.count("\n") == 1
+    assert "not UTF-8" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("metadata", [{}, {"kernelspec": {"name": "ir", "display_name": "R"}}])
@@ -277,7 +277,7 @@ def test_a_broken_notebook_is_told_in_one_line(tmp_path, capfd, text):
     (tmp_path / "broken.ipynb").write_text(text)
     assert run_here(tmp_path / "broken.ipynb", "--out", tmp_path / "out") == 2
     error = capfd.readouterr().err
-    assert error.endswith("this is no Jupyter notebook.\n") and error.count("\n") == 1
+    assert error.endswith("this is not a Jupyter notebook.\n") and error.count("\n") == 1
 
 
 def test_code_that_no_parser_takes_fails_its_run_alone(tmp_path, capfd):

@@ -1,5 +1,6 @@
 """Chapter 08: a batch shared out among workers; how workers start, meet, fail and end."""
 
+import contextlib
 import json
 import os
 import signal
@@ -116,9 +117,9 @@ def test_a_right_tf_config_is_read_and_written():
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ("", "this is no such JSON"),
-        ("[" * 100_000, "this is no such JSON"),
-        ("[1]", "this is no such JSON"),
+        ("", "this is not such JSON"),
+        ("[" * 100_000, "this is not such JSON"),
+        ("[1]", "this is not such JSON"),
         ('{"task": {}}', "it lacks 'cluster'"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker"}}', "it lacks 'index'"),
         (config(kind="chief"), "it lacks 'worker'"),
@@ -154,7 +155,7 @@ def test_a_wrong_tf_config_is_refused(text, problem):
     ],
 )
 def test_slurm_says_who_takes_part(monkeypatch, nodes, tasks, index, addresses):
-    step = dict(JOB_ID="20017", PROCID=str(index))
+    step = dict(JOB_ID="12017", PROCID=str(index))
     step |= dict(STEP_NODELIST=nodes, STEP_TASKS_PER_NODE=tasks)
     for name, value in step.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
@@ -215,6 +216,24 @@ def test_workers_that_disagree_are_told():
     assert all("worker 1 has another list of workers in its TF_CONFIG" in p for p in problems)
 
 
+def test_two_with_one_index_are_both_told():
+    addresses = tuple(free_addresses(3))
+    host, port = addresses[0].split(":")
+
+    def call():
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                with socket.create_connection((host, int(port))) as line:
+                    line.sendall(json.dumps([1, addresses]).encode() + b"\n")
+                    return json.loads(line.makefile().readline())
+
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.submit(call), pool.submit(call)
+        [problem] = meet_all(Cluster(addresses, 0))
+        assert first.result() == second.result() == problem
+    assert problem.startswith('a worker with "index": 1 has called twice')
+
+
 def test_a_taken_port_is_told_at_once():
     cluster = Cluster(tuple(free_addresses(2)), 0)
     with socket.create_server(("", int(cluster.addresses[0].split(":")[1]))):
@@ -266,7 +285,7 @@ def test_one_that_fails_ends_the_others(module):
     _, problem = outcome(start_workers(name, processes=2), grace=0.5)
     assert problem == (
         "worker 1 failed: ValueError: no such file"
-        " 0.5 s later, worker 0 still waited, and was ended."
+        " 0.5 s later, worker 0 still waited, and had to be ended."
     )
 
 
@@ -324,7 +343,13 @@ def test_launch_refuses_before_anything_starts(monkeypatch, capsys):
     assert main(["launch", "--processes", "2", "nothing"]) == 2
     first, second = capsys.readouterr().err.splitlines()
     assert '"index" must be an integer from 0 to 1' in first
-    assert second.startswith("--processes = 2: TF_CONFIG says already which workers there are")
+    assert second.startswith("--processes = 2: TF_CONFIG already says which workers there are")
+
+
+def test_the_words_for_the_module_are_its_own(module, capsys):
+    words = ["--processes", "2", module("print(list(words))"), "-p", "8080", "x"]
+    assert main(["launch", *words]) == 0
+    assert "worker 1: ['-p', '8080', 'x']" in capsys.readouterr().out
 
 
 def test_launch_tells_of_a_module_that_is_missing(capsys):

@@ -41,7 +41,7 @@ def test_a_failing_run_does_not_stop_the_others(finished):
     folder, _, result = finished
     out = folder / "out"
     assert result.returncode == 1
-    assert "6 runs: 4 done, 2 failed, 0 missing." in result.stdout
+    assert "Runs: 4 done, 2 failed, 0 missing." in result.stdout
     assert "Dashboard: http://127.0.0.1:" in result.stdout
     assert f"{out}/summary.csv\n" in result.stdout and f"{out}/failed\n" in result.stdout
     assert "failed: seed=1,learning_rate=0.001: ValueError: one\n" in result.stderr
@@ -115,7 +115,7 @@ def test_a_dry_run_prints_the_runs_and_starts_nothing(finished, tmp_path, capsys
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "done    seed=2,learning_rate=0.001"
     assert lines[2] == "failed  seed=1,learning_rate=0.001"
-    assert lines[-1] == "6 runs, 4 of them done already. Nothing was started."
+    assert lines[-1] == "Runs: 6, 4 of them done already. Nothing was started."
     assert times(folder / "out") == before
 
     assert sweep(options[0], "-p", "seed", 5, "--out", tmp_path / "new", "--dry-run") == 0

@@ -29,7 +29,7 @@ KNOWN = "learning_rate, seed, label, layers"
         ([("seed", "1,1.5")], "seed = '1.5': an integer is needed: a seed, 0 or more"),
         ([("learning_rate", "1e-3,fast")], "learning_rate = 'fast': a number is needed: a rate"),
         ([("learning_rate", "1e-3,0.001")], "learning_rate = [0.001, 0.001]: a value comes twice"),
-        ([("label", "\udcff")], "label = '\\udcff': this is no UTF-8"),
+        ([("label", "\udcff")], "label = '\\udcff': this is not UTF-8"),
     ],
 )
 def test_bad_grids_are_refused_in_one_line(tmp_path, capsys, grid, message):
@@ -43,7 +43,7 @@ def test_bad_grids_are_refused_in_one_line(tmp_path, capsys, grid, message):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("seed: [1", "this is no YAML: "),
+        ("seed: [1", "this is not YAML: "),
         ("seed: []", "seed = []: at least one value is needed"),
         ("seed: [null]", "seed = 'null': an integer is needed"),
         ("seed: [[1]]", "lines 'NAME: [VALUE, VALUE]' are needed; line 1 is none"),
@@ -77,13 +77,16 @@ def test_a_grid_file_and_options_are_merged(tmp_path):
     "change, message",
     [
         ({"notebook": "nowhere.ipynb"}, "notebook = 'nowhere.ipynb': there is no such file"),
-        ({"notebook": "broken.ipynb"}, "notebook = 'broken.ipynb': this is no Jupyter notebook"),
+        (
+            {"notebook": "broken.ipynb"},
+            "notebook = 'broken.ipynb': this is not a Jupyter notebook",
+        ),
         ({"out": ""}, "--out = '': a folder is needed"),
         ({"notebook": "file"}, "notebook = 'file': a file whose name ends in .ipynb is needed"),
         ({"--threads": "2", "out": "run"}, "this folder holds other files, and no sweep"),
         ({"out": "single"}, "/single': this folder holds other files, and no sweep"),
-        ({"out": "circle/out"}, "--out = 'circle/out': this is no path of a folder"),
-        ({"out": "x" * 300}, "this is no path of a folder ([Errno 36] File name too long"),
+        ({"out": "circle/out"}, "--out = 'circle/out': this can't be a folder's path"),
+        ({"out": "x" * 300}, "this can't be a folder's path (File name too long"),
         ({"--scheduler": ""}, "--scheduler = '': no scheduler answers"),
         ({"out": "file"}, "/file': this folder can't be written: it is a file"),
         ({"out": "file/out"}, "--out = 'file/out': this folder can't be written"),

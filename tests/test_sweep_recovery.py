@@ -174,7 +174,7 @@ def test_an_interrupted_sweep_is_one_message(tmp_path, to, number, word):
     wait_for(lambda: not having(str(out / ".unfinished")))
     assert process.returncode == 1
     assert errors.endswith(word) and "Traceback" not in errors and "distributed" not in errors
-    assert "2 runs: 1 done, 0 failed, 1 missing." in output
+    assert "Runs: 1 done, 0 failed, 1 missing." in output
     assert folders(out) == ["seed=0"] and not (out / ".unfinished").exists()
 
 

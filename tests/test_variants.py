@@ -181,7 +181,7 @@ def test_an_environment_without_a_number_is_refused(in_a_variant):
         ("", "there is no name in it"),
         ("ada\ngrace\nada\n", "'ada': this name stands there twice"),
         ("ada\n../solutions\n", "this can't be a folder's name"),
-        (b"\xff\xfe", "this is no UTF-8"),
+        (b"\xff\xfe", "this is not UTF-8"),
     ],
 )
 def test_a_wrong_list_is_refused(text, problem, tmp_path):
@@ -197,13 +197,16 @@ def test_who_has_a_variant_keeps_it(tmp_path, capsys):
     assert write_variants(str(roster), str(out))
     roster.write_text("Jörg\ngrace\n", encoding="utf-8")
     assert main(["variants", str(roster), "--out", str(out)]) == 0
-    assert "Learners: 2, of whom 1 are new." in capsys.readouterr().out
+    assert "Learners: 2, 1 of them new." in capsys.readouterr().out
     table = pd.read_csv(out / "variants.csv")
     assert dict(zip(table.learner, table.variant)) == {"ada": 1, "grace": 2, "Jörg": 3}
     for kind in ("exercises", "solutions"):
         for path in (ROOT / kind).glob("*/*.ipynb"):
             own = nbformat.read(out / kind / "Jörg" / path.relative_to(ROOT / kind), 4)
             assert f"%env {NAME}=3\n" in next(c for c in own.cells if c.id == "setup").source
+    (out / "variants.csv").write_text("")
+    assert main(["variants", str(roster), "--out", str(out)]) == 2
+    assert "variants.csv': a table that `tapecourse variants` wrote" in capsys.readouterr().err
     (out / "variants.csv").unlink()
     assert main(["variants", str(roster), "--out", str(out)]) == 2
     assert "this folder holds other files, and no variants.csv" in capsys.readouterr().err

@@ -59,7 +59,7 @@ def run_workers(
     have come.
     """
     met: list[list] = []
-    while len(met) < 20:
+    while len(met) <= 20:
         given: list[list] = [[] for _ in parts]
         results = {}
         for i, part in enumerate(parts):

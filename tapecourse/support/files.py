@@ -30,7 +30,7 @@ def read_file(name: str, path: str, most_bytes: int) -> bytes:
     try:
         status = os.stat(path)  # first: to open a pipe is to wait for its other end
         if not stat.S_ISREG(status.st_mode):
-            problem = "this is no file, but a folder, a pipe or a device."
+            problem = "this is not a file, but a folder, a pipe or a device."
         elif status.st_size > most_bytes:
             problem = f"it has {status.st_size:,} bytes; at most {most_bytes:,} are read."
         else:

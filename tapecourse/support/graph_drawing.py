@@ -116,12 +116,12 @@ def arrange(nodes: Sequence[GraphNode]) -> tuple[dict, dict, list]:
     return places, routes, layers
 
 
-def sort_layers(graph: nx.DiGraph, layer: dict, sweeps: int = 24) -> list[list]:
+def sort_layers(graph: nx.DiGraph, layer: dict) -> list[list]:
     """Sort each layer by the mean slot of its neighbours, back and forth."""
     layers = [[name for name in graph if layer[name] == i] for i in range(max(layer.values()) + 1)]
     slot = {name: i - len(names) / 2 for names in layers for i, name in enumerate(names)}
     tried = []
-    for sweep in range(sweeps):
+    for sweep in range(24):
         forward = sweep % 2 == 0
         neighbours = graph.predecessors if forward else graph.successors
         for names in layers if forward else reversed(layers):

@@ -243,10 +243,8 @@ def graph_chart(canvas: Canvas, parameter: alt.Parameter, title: str) -> Any:
     return chart.add_params(parameter)
 
 
-def show_sweeps(
-    sweep: Sequence[Sequence[GraphNode]], title: str, start: int | None = None
-) -> None:
-    """Show both sweeps through a graph, step by step, with a slider.
+def show_sweeps(sweep: Sequence[Sequence[GraphNode]], title: str) -> None:
+    """Show both sweeps through a graph, step by step, with a slider; at first, the first one back.
 
     Parameters
     ----------
@@ -255,8 +253,6 @@ def show_sweeps(
         at the last one. Every number of the figure is read from these.
     title : str
         Says what to see.
-    start : int
-        The step that is shown first; without it, the first one back.
 
     Raises
     ------
@@ -271,9 +267,9 @@ def show_sweeps(
         problem = f"{len(sweep)} states were given for {len(operations)} operations"
         raise GraphError(f"{problem}: give one before the way back, and one after each operation.")
     steps = steps_of(sweep)
-    start = len(operations) + 2 if start is None else start
+    start = min(len(operations) + 2, len(steps) - 1)
     canvas = sweep_rows(sweep, steps)
-    step = slider("step", "step", most=len(steps) - 1, start=min(start, len(steps) - 1))
+    step = slider("step", "step", most=len(steps) - 1, start=start)
     sentence = (
         f"{title}: a computational graph in {len(steps)} steps, first forward, then back. "
         f"At step {start}: {'; '.join(steps[start].says)}."
@@ -368,9 +364,7 @@ def show_record(tape: Any, target: Any, title: str = "", **names: Any) -> None:
             "the tape holds no notes. Show it before you call gradient, or make it with "
             "Tape(persistent=True); and see that the program uses a variable or a watched tensor."
         )
-    if len(notes) > MOST_OPERATIONS:
-        problem = f"the tape recorded {len(notes)} operations"
-        raise GraphError(f"{problem}; a figure has room for {MOST_OPERATIONS}. Take fewer.")
+    require_room(len(notes))
     if not any(note.output is target for note in notes):
         raise GraphError("no operation on this tape's record made the target: give its result.")
     named = name_tensors(notes, names)
@@ -490,8 +484,10 @@ def name_nodes(order: Sequence[Any], names: Mapping[str, Any]) -> dict[int, str]
     numbers = {"v": itertools.count(1), "c": itertools.count(1)}
     called = {id(node): name for name, node in names.items()}
     for node in order:
-        letter = "v" if node.edges else "c"
-        called.setdefault(id(node), f"{letter}{next(numbers[letter])}")
+        if id(node) not in called:
+            letter = "v" if node.edges else "c"
+            free = (f"{letter}{number}" for number in numbers[letter])
+            called[id(node)] = next(name for name in free if name not in names)
     return called
 
 
@@ -516,18 +512,17 @@ def adjoints_behind(
 # --- chapter 04: which path is cut
 
 
-def show_cuts(graphs: Mapping[str, Sequence[GraphNode]], title: str, start: int = 1) -> None:
+def show_cuts(graphs: Mapping[str, Sequence[GraphNode]], title: str) -> None:
     """Show graphs with the gradients that come back through them, one at each place of a slider.
 
-    An arrow is cut where its end has a gradient and its start has none.
+    An arrow is cut where its end has a gradient and its start has none. The second graph is shown
+    first.
 
     Parameters
     ----------
     graphs : dict
         By its name, each graph; an adjoint is None where no gradient arrives.
     title : str
-    start : int
-        Which of them is shown first.
 
     Raises
     ------
@@ -548,7 +543,7 @@ def show_cuts(graphs: Mapping[str, Sequence[GraphNode]], title: str, start: int 
     largest = max(canvases, key=lambda canvas: canvas.width)
     largest.height = max(canvas.height for canvas in canvases)
     largest.rows = [row for canvas in canvases for row in canvas.rows]
-    choice = slider("choice", "program", most=len(graphs) - 1, start=start)
+    choice = slider("choice", "program", most=len(graphs) - 1, start=1)
     sentence = f"{title}: {len(graphs)} graphs. " + " ".join(
         f"{'; '.join(each)}." for each in says
     )

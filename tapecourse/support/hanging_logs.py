@@ -49,14 +49,14 @@ def write_log(
     for step in range(1, steps + 2):
         everyone = step <= steps or cause == "slow"
         for worker in range(workers):
-            is_late = worker == culprit
-            say(worker, f"has batch {step}", random.uniform(0, 0.1) + late * is_late)
-            if is_late and cause == "killed":
+            is_culprit = worker == culprit
+            say(worker, f"has batch {step}", random.uniform(0, 0.1) + late * is_culprit)
+            if is_culprit and cause == "killed":
                 say(worker, f"uses {15.9 - 4.2 * (steps + 1 - step):.1f} of 16.0 GB", 0.15)
             elif random.random() < 0.2:
                 say(worker, f"uses {random.uniform(2, 3):.1f} of 16.0 GB", 0.15)
-            if everyone or not is_late:
-                begins = random.uniform(0.2, 0.5) + late * is_late
+            if everyone or not is_culprit:
+                begins = random.uniform(0.2, 0.5) + late * is_culprit
                 say(worker, f"begins all-reduce {step} (gradients)", begins)
         now += 0.6 + late
         if everyone:

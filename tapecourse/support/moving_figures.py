@@ -1,4 +1,4 @@
-"""Figures that move without a kernel: Altair's charts, with sliders and buttons of their own.
+"""Figures that move without a kernel: Altair's charts, with sliders and tick boxes of their own.
 
 JupyterLab and the site draw them with Vega-Lite; where nothing draws that, a picture stands in.
 """
@@ -43,10 +43,10 @@ RANGE = {
 
 
 def slider(
-    name: str, label: str, most: float, least: float = 0, step: float = 1, start: float = 0
+    name: str, label: str, most: float, least: float = 0, start: float = 0
 ) -> alt.Parameter:
     """Make a parameter of a chart that the reader moves, with the arrow keys as well."""
-    bind = alt.binding_range(min=least, max=most, step=step, name=f"{label} ")
+    bind = alt.binding_range(min=least, max=most, step=1, name=f"{label} ")
     return alt.param(name=name, value=start, bind=bind)
 
 

@@ -15,7 +15,7 @@ def value_of(number: Any) -> Any:
 class OtherOperators:
     """Subtraction, a plain number on the left, and comparisons, which compare values only.
 
-    A subclass has -x, x + y, x * y, x / y, exp and log, an attribute `primal`, and can be made of
+    A subclass has -x, x + y, x * y, x / y, exp, an attribute `primal`, and can be made of
     a number.
     """
 

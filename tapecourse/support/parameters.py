@@ -137,7 +137,7 @@ def require_text(name: str, value: object) -> str:
     Raises
     ------
     InputError
-        It is none.
+        The value is not a string.
     """
     if not isinstance(value, str):
         raise InputError(name, value, "a text in quotes is needed.")

@@ -27,7 +27,7 @@ __all__ = [
 
 
 def progress_bar(images: int) -> tqdm:
-    """Make a bar for someone who watches, in a terminal or a Jupyter server; it goes at its end.
+    """Make a bar for someone who watches, in a terminal or a Jupyter server; it doesn't stay.
 
     Parameters
     ----------

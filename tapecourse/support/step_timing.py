@@ -1,4 +1,4 @@
-"""Times functions in turns, profiles the operations inside a compiled one, and asks for memory."""
+"""Times functions in turns, profiles the operations inside a compiled one, and measures memory."""
 
 import os
 import tempfile

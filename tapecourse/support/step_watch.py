@@ -383,7 +383,7 @@ def check_runs(seen: Seen) -> Iterator[str]:
     """Find errors, gradients that aren't finite, and a graph that is traced in each call."""
     error = seen.calls[-1].error or seen.compiled.error
     if error:
-        stale = "optimizer" in str(error) or "Unknown variable" in str(error)
+        stale = "Unknown variable" in str(error)  # in Keras's words
         hint = " The optimizer was built for other variables: make a new one." if stale else ""
         yield f"The step raises {type(error).__name__}: {reason(error)}.{hint}"
     elif not gradients_finite(seen.calls[-1]):

@@ -112,7 +112,10 @@ def read_sweep(sweep_dir: str, metric: str, better: str, color_by: str = "") -> 
             raise InputError(
                 "sweep_dir", sweep_dir, f"a folder with {file} is needed, of a sweep."
             )
-    parameters = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["parameters"]
+    try:
+        parameters = json.loads((folder / "sweep.json").read_bytes())["parameters"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError("sweep_dir", sweep_dir, "its sweep.json is broken.") from None
     table = _read_summary(folder / "summary.csv", parameters)
     if "done" not in set(table.status):
         raise InputError(
@@ -133,8 +136,7 @@ def read_sweep(sweep_dir: str, metric: str, better: str, color_by: str = "") -> 
         Choice(*varied).check("color_by", color_by)
     runs = table[has_result].copy()
     runs["setting"] = [
-        " · ".join(shown(value) for value in row) or "the only one"
-        for row in zip(*(runs[name] for name in varied))
+        " · ".join(shown(value) for value in row) for row in zip(*(runs[name] for name in varied))
     ] or "the only one"
     if "seed" not in runs:
         runs["seed"] = 0

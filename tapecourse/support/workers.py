@@ -98,7 +98,7 @@ def read_cluster(text: str) -> Cluster:
         addresses, kind, index = jobs["worker"], task["type"], task["index"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         missing = isinstance(error, KeyError)
-        raise refuse(f"it lacks {error}." if missing else "this is no such JSON.") from None
+        raise refuse(f"it lacks {error}." if missing else "this is not such JSON.") from None
     if list(jobs) != ["worker"] or kind != "worker":
         raise refuse('each task must be a "worker"; here no other types are used.')
     if not isinstance(addresses, list) or not addresses:
@@ -174,13 +174,12 @@ def take_port(cluster: Cluster) -> socket.socket:
 
 def receive_all(cluster: Cluster, port: socket.socket, deadline: float, within: float) -> None:
     """Wait for all other workers, and give them the answer: empty if all is well."""
-    answer, calls = "", {}
-    while not answer and len(calls) < len(cluster.addresses) - 1:
+    answer, calls, missing = "", [], set(range(1, len(cluster.addresses)))
+    while missing and not answer:
         try:
             call, index, theirs = receive(port, deadline)
         except TimeoutError:
-            missing = sorted(set(range(1, len(cluster.addresses))) - calls.keys())
-            names = ", ".join(f"worker {i} ({cluster.addresses[i]})" for i in missing)
+            names = ", ".join(f"worker {i} ({cluster.addresses[i]})" for i in sorted(missing))
             answer = (
                 f"{names} did not come within {within:g} s. Is it started, with its own index in"
                 " TF_CONFIG? What does its log say? Does a firewall block the port?"
@@ -188,10 +187,14 @@ def receive_all(cluster: Cluster, port: socket.socket, deadline: float, within: 
             break
         if theirs != list(cluster.addresses):
             answer = f"worker {index} has another list of workers in its TF_CONFIG: {theirs}"
-        elif index in calls:
-            answer = f'two workers have "index": {index} in their TF_CONFIG.'
-        calls.setdefault(index, call)
-    for call in calls.values():
+        elif index not in missing:
+            answer = (
+                f'a worker with "index": {index} has called twice. If two have it in their'
+                " TF_CONFIG, mend one; if one was started again, start all of them again."
+            )
+        calls.append(call)
+        missing.discard(index)
+    for call in calls:
         with suppress(OSError), closing(call):
             call.sendall(json.dumps(answer).encode() + b"\n")
     if answer:
@@ -354,8 +357,8 @@ class Workers:
             sentences.append(f"no worker said anything for {waited:g} s. The last words: {said}.")
             sentences.append("All were ended.")
         elif still:
-            names = ", ".join(map(str, still))
-            sentences.append(f"{waited:g} s later, worker {names} still waited, and was ended.")
+            names = " and ".join(f"worker {index}" for index in still)
+            sentences.append(f"{waited:g} s later, {names} still waited, and had to be ended.")
         return " ".join(sentences)
 
 
@@ -440,7 +443,7 @@ def slurm_cluster() -> Cluster:
     TensorFlow's SlurmClusterResolver does the same; but it sorts the machines by name, node10
     before node9, while Slurm numbers the tasks in the order of its list.
     """
-    first_port = 20_000 + int(os.environ.get("SLURM_JOB_ID", 0)) % 20_000  # each job its own
+    first_port = 20_000 + int(os.environ.get("SLURM_JOB_ID", 0)) % 12_000  # see PORTS
     counts = []
     for count, times in re.findall(
         r"(\d+)(?:\(x(\d+)\))?", os.environ["SLURM_STEP_TASKS_PER_NODE"]

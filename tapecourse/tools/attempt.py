@@ -79,13 +79,14 @@ def one_try(notebook: str, made: Path, parameters: dict[str, Value], settings: d
 def take_over(made: Path) -> None:
     """Copy the newest checkpoint that an attempt at the same run left: this one goes on from it.
 
-    The history, which only grows, is copied after it: that attempt may be a lost worker's, and
-    still run. The checkpoint gets its name last: this one may be killed, too.
+    The history, if there is one, only grows, and is copied after it: that attempt may be a lost
+    worker's, and still run. The checkpoint gets its name last: this one may be killed, too.
     """
     found = sorted(made.parent.glob(f"*/{CHECKPOINT}"), key=lambda path: path.stat().st_mtime)
     if found:
         part = shutil.copy2(found[-1], made / "part")
-        shutil.copy2(found[-1].with_name(HISTORY), made / HISTORY)
+        if (history := found[-1].with_name(HISTORY)).is_file():
+            shutil.copy2(history, made / HISTORY)
         os.replace(part, made / CHECKPOINT)
 
 

@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    parameters, rest = take_parameters(arguments)
+    own = arguments[:1] == ["launch"]  # whose words are the module's
+    parameters, rest = ([], arguments) if own else take_parameters(arguments)
     options = make_parser().parse_args(rest)
     try:
         if parameters and not hasattr(options, "parameters"):
@@ -118,7 +119,7 @@ def add_limits(command: argparse.ArgumentParser) -> None:
         type=positive(int),
         default=1,
         metavar="N",
-        help="threads of NumPy and TensorFlow, by default 1: other numbers change the last digits",
+        help="threads of TensorFlow, by default 1: other numbers change the last digits",
     )
     command.add_argument(
         "--timeout", type=positive(float), metavar="SECONDS", help="end a run that takes longer"
@@ -234,7 +235,7 @@ def add_launch(commands: argparse._SubParsersAction) -> None:
         type=positive(float),
         default=PATIENCE,
         metavar="SECONDS",
-        help=f"end a run in which no worker says anything for so long, by default {PATIENCE:g}",
+        help=f"end a run in which no worker says anything for this long, by default {PATIENCE:g}",
     )
     command.add_argument("module", help="each worker calls its main(arguments)")
     command.add_argument("arguments", nargs=argparse.REMAINDER, help="the words for the module")

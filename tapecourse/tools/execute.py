@@ -72,7 +72,7 @@ def execute(
     notebook, executed : Path
     parameters : dict
     threads : int
-        How many threads NumPy and TensorFlow may use.
+        How many threads TensorFlow may use, and NumPy unless the notebook loads `tapecourse`.
     timeout : float, optional
         Seconds after which the run is ended.
     cwd : str, optional
@@ -155,9 +155,16 @@ def end_processes(folder: Path) -> None:
     mark = marks_of(folder).split()[0]
     for process in psutil.process_iter(["environ"]):
         if mark in (process.info["environ"] or {}).get(MARKS, "").split():
-            with suppress(psutil.Error):  # it has just ended
-                for each in [*process.children(recursive=True), process]:
+            for each in [*children_of(process), process]:
+                with suppress(psutil.Error):  # it has just ended
                     each.kill()
+
+
+def children_of(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:  # it has just ended
+        return []
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def flags_in(source: str) -> set[str]:
     except SyntaxError:
         return set()
     modules = {name for node in ast.walk(tree) for name in names_of_modules(node)}
-    return {flag for node in ast.walk(tree) if (flag := flag_of(node, modules))}
+    return {flag for node in ast.walk(tree) for flag in flags_of_node(node, modules)}
 
 
 def names_of_modules(node: ast.AST) -> list[str]:
@@ -50,23 +50,23 @@ def names_of_modules(node: ast.AST) -> list[str]:
     return [each.asname or each.name.split(".")[0] for each in node.names]
 
 
-def flag_of(node: ast.AST, modules: set[str]) -> str:
-    """Return what one node of the code reaches for, or ""."""
+def flags_of_node(node: ast.AST, modules: set[str]) -> list[str]:
+    """Return what one node of the code reaches for."""
     match node:
         case ast.Import(names=names):
-            return next((each.name for each in names if is_flagged(each.name)), "")
+            return [each.name for each in names if is_flagged(each.name)]
         case ast.ImportFrom(module=str(module), names=names):
             usual = is_of_checks(module) and {each.name for each in names} <= CHECKS
-            return module if is_flagged(module) and not usual else ""
+            return [module] if is_flagged(module) and not usual else []
         case ast.Name(id=name) if name in NAMES:
-            return name
+            return [name]
         case ast.Attribute(attr=name) if name in ATTRIBUTES:
-            return name
+            return [name]
         case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=ast.Store()):
-            return f"{name}.{attribute} = …" if name in {*modules, "np", "tf", "keras"} else ""
+            return [f"{name}.{attribute} = …"] if name in {*modules, "np", "tf", "keras"} else []
         case ast.Constant(value=str(text)):
-            return found[0] if (found := WORDS.search(text)) else ""
-    return ""
+            return [found[0]] if (found := WORDS.search(text)) else []
+    return []
 
 
 def is_flagged(module: str) -> bool:

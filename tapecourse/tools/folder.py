@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tapecourse.support.errors import ClearError, InputError, require_utf8
+from tapecourse.support.errors import ClearError, InputError, reason, require_utf8
 from tapecourse.tools.grid import ENDS, Run
 from tapecourse.tools.origin import difference
 
@@ -210,7 +210,9 @@ def find_folder(out: str) -> Path:
         folder = Path(out).resolve()
         folder.exists()
     except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, a zero
-        raise InputError("--out", out, f"this is no path of a folder ({error}).") from None
+        raise InputError(
+            "--out", out, f"this can't be a folder's path ({reason(error)})."
+        ) from None
     require_utf8("--out", str(folder))
     return folder
 

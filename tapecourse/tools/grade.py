@@ -123,13 +123,13 @@ class Grading:
         return f"stale: the score is of {of}; now: {self.problem(submission)}"
 
     def gone(self) -> list[Grade]:
-        """Return the grades whose submissions are there no more."""
+        """Return the grades whose submissions are no longer there."""
         there = {key(each) for each in self.submissions}
         return [each for place, each in self.grades.items() if place not in there]
 
     def rows(self) -> list[dict[str, str]]:
         """Return the table of grades."""
-        gone = "stale: the score is of a submission that is there no more"
+        gone = "stale: the score is of a submission that is no longer there"
         rows = [
             row(each, self.grades.get(key(each)), self.status(each)) for each in self.submissions
         ]
@@ -165,7 +165,9 @@ def find_folders(submissions: str, out: str) -> tuple[Path, Path]:
         One is missing, or lies in the other, or nbgrader can't work with its name.
     """
     if not submissions or not Path(submissions).is_dir():
-        problem = f"this is no folder (looked in {Path.cwd()}): the submissions' folder is needed."
+        problem = (
+            f"this is not a folder (looked in {Path.cwd()}): that of all submissions is needed."
+        )
         raise InputError("SUBMISSIONS", submissions, problem)
     if not out:
         raise InputError("--out", out, "a folder is needed.")
@@ -241,13 +243,15 @@ def write_grades(folder: Path, grading: Grading) -> None:
 
 def write_report(folder: Path, grading: Grading) -> None:
     """Write the report of the class, of all grades that are current."""
+    graded = [each for each in grading.submissions if grading.is_graded(each)]
+    if not graded:
+        for name in ("report.ipynb", "report.html"):
+            (folder / name).unlink(missing_ok=True)  # it was of other submissions
+        return
+    found = [(each.assignment, grading.grades[key(each)].findings) for each in graded]
     titles = {}
     for path in (ROOT / "solutions").glob("*/*.ipynb"):
         titles |= dict(TITLE.findall(path.read_text(encoding="utf-8")))
-    graded = [each for each in grading.submissions if grading.is_graded(each)]
-    found = [(each.assignment, grading.grades[key(each)].findings) for each in graded]
-    if not graded:
-        return
     left_out = len(grading.submissions) - len(graded)
     notebook = report(sorted(found, key=repr), titles, left_out)  # in no order of names
     write_whole(folder / "report.ipynb", nbformat.writes(notebook) + "\n")
@@ -286,7 +290,7 @@ def grade(submissions: str, out: str, variants: str | None = None) -> bool:
     source, folder = find_folders(submissions, out)
     assignments = sorted(path.name for path in (ROOT / "solutions").iterdir() if path.is_dir())
     found, ignored = find_submissions(source, assignments)
-    table = read_variants(variants) if variants is not None else None
+    table = read_variants("--variants", variants) if variants is not None else None
     found = [with_variant(each, table) for each in found]
     with locked(folder, out):
         exercises = {assignment: digest_of(assignment) for assignment in assignments}
@@ -354,7 +358,8 @@ def digest_of(assignment: str) -> str:
     """
     tools = ROOT / "tapecourse" / "tools"
     code = [path for path in (ROOT / "tapecourse").rglob("*.py") if path.parent != tools]
-    ours = [tools / name for name in ("nbgrader_steps.py", "findings.py", "recount.py")]
+    names = ("nbgrader_engine", "nbgrader_steps", "findings", "recount")
+    ours = [tools / f"{name}.py" for name in names]
     files = [*code, *ours, *(ROOT / "solutions" / assignment).glob("*")]
     digest = hashlib.sha256()
     for path in sorted(path for path in files if path.is_file()):
@@ -412,7 +417,7 @@ def print_result(folder: Path, grading: Grading, to_do: list[Submission]) -> Non
         "unchanged": len(graded) - len(now),
         "failed": len(rest) - len(left),
         "not graded yet": len(left),
-        "there no more": len(grading.gone()),
+        "no longer there": len(grading.gone()),
     }
     always = ("graded", "unchanged", "failed")
     print(", ".join(f"{n} {what}" for what, n in counts.items() if n or what in always) + ".")
@@ -425,6 +430,6 @@ def print_result(folder: Path, grading: Grading, to_do: list[Submission]) -> Non
         print(f"Points taken away again: {taken} times; the column `recount` says where and why.")
     flagged = sum(bool(each.flags) for each in grading.grades.values())
     if flagged:
-        print(f"Look into {flagged}: the column `flags` says what the code reaches for.")
+        print(f"Flagged: {flagged}; the column `flags` says what their code reaches for.")
     places = [folder / "grades.csv", folder / "report.html", folder / "feedback"]
     print("Look at:", *(f"{place}" for place in places if place.exists()), sep="\n  ")

@@ -58,7 +58,7 @@ def read_grid_file(path: str) -> dict[str, list[str]]:
     except InputError:
         raise
     except Exception as error:  # PyYAML lets errors of Python's own through
-        raise InputError("--grid-file", path, f"this is no YAML: {reason(error)}.") from None
+        raise InputError("--grid-file", path, f"this is not YAML: {reason(error)}.") from None
 
 
 def parse_grid(path: str, content: bytes) -> dict[str, list[str]]:

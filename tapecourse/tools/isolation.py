@@ -2,7 +2,8 @@
 
 What runs behind the wall sees the system's programs, Python and the course's code, all of them
 read-only, and one folder of its own. It doesn't see the gradebook, the solutions, other
-submissions or anybody's home; nor other processes, nor a network.
+submissions or anybody's home; nor other processes, nor a network, nor what the environment says
+of anything but Python and its libraries.
 """
 
 import os
@@ -20,6 +21,9 @@ __all__ = ["IsolatedKernelManager", "wall", "why_not_isolated"]
 
 PACKAGE = Path(__file__).resolve().parents[1]  # tapecourse/, without solutions/ beside it
 SYSTEM = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix", "/sys"]
+LIBRARIES = ("CUDA_", "KERAS_", "MKL_", "MPL", "OMP_", "OPENBLAS_", "TF_")
+KEPT = ("PATH", "LANG", "LC_", "TZ", "LD_LIBRARY_PATH", "PYTHON", "JPY_")  # names begin so
+KEPT += ("NBGRADER_", "TAPECOURSE_", *LIBRARIES)
 PYTHON = [sys.base_prefix, sys.prefix]  # the second is a virtual environment, if there is one
 
 
@@ -42,11 +46,13 @@ def wall(*folders: str | Path) -> list[str]:
         What the other command may write to.
     """
     readable = [str(path) for path in (*SYSTEM, *PYTHON, PACKAGE)]
+    hidden = [name for name in os.environ if not name.startswith(KEPT)]
     return [
         "bwrap",
         *("--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"),
         *(part for path in readable for part in ("--ro-bind-try", path, path)),
         *(part for path in folders for part in ("--bind", str(path), str(path))),
+        *(part for name in hidden for part in ("--unsetenv", name)),
         *("--unshare-all", "--die-with-parent", "--new-session"),
         *("--setenv", "HOME", "/tmp", "--setenv", "PYTHONPATH", str(PACKAGE.parent)),
         *("--setenv", "JPY_PARENT_PID", "1"),  # the number outside means nothing behind the wall

@@ -40,7 +40,7 @@ def launch(
     cluster = cluster_here()
     if processes > 1 and cluster:
         who = "TF_CONFIG" if "TF_CONFIG" in os.environ else "Slurm"
-        problem = f"{who} says already which workers there are: leave this option out."
+        problem = f"{who} already says which workers there are: leave this option out."
         raise InputError("--processes", processes, problem)
     first = cluster.index if cluster else 0
     start = start_workers(

@@ -85,7 +85,7 @@ def take_away(graded: SubmittedNotebook, unconfirmed: dict[str, str]) -> None:
 
 
 NOT_CONFIRMED = (
-    "No points: the check above was content, but by itself, on other data, the answer isn't right."
+    "No points: the check above passed, but by itself, on other data, the answer isn't right."
     " Ask your teacher if you don't see why."
 )
 

@@ -127,10 +127,10 @@ def difference(ours: dict, theirs: dict) -> str:
     for package, known in theirs["versions"].items():
         if ours["versions"].get(package) != known:
             return f"with {package} {known}, not {ours['versions'].get(package)}"
-    for name in ours["modules"].keys() | theirs["modules"].keys():
+    for name in sorted(ours["modules"].keys() | theirs["modules"].keys()):
         if ours["modules"].get(name) != theirs["modules"].get(name):
             return f"with another version of the module {name}"
-    for name in ours["data"].keys() & theirs["data"].keys():
+    for name in sorted(ours["data"].keys() & theirs["data"].keys()):
         if ours["data"][name] != theirs["data"][name]:
             return f"with other data in {name}"
     return ""

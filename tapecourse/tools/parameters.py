@@ -53,7 +53,7 @@ def read_notebook(notebook: str) -> nbformat.NotebookNode:
         found = nbformat.read(notebook, as_version=4)
         nbformat.validate(found)
     except Exception:  # nbformat raises many kinds, by what is wrong
-        raise InputError("notebook", notebook, "this is no Jupyter notebook.") from None
+        raise InputError("notebook", notebook, "this is not a Jupyter notebook.") from None
     found.metadata["kernelspec"] = KERNEL
     return found
 

@@ -52,7 +52,7 @@ def run(
         Folder for the executed notebook and all that it writes; by default runs/ and its name. An
         earlier run there stays as it is until this one is whole.
     threads : int
-        How many threads NumPy and TensorFlow may use.
+        How many threads TensorFlow may use.
     timeout : float, optional
         Seconds after which the run is ended.
 

@@ -182,7 +182,7 @@ def sweep(
     out : str
         The folder.
     threads : int
-        How many threads NumPy and TensorFlow may use in each run.
+        How many threads TensorFlow may use in each run.
     timeout : float, optional
         Seconds after which a run is ended.
     workers : int, optional
@@ -280,14 +280,14 @@ def print_runs(runs: list[Run], records: dict[str, dict]) -> None:
     states = [records.get(run.name, {"status": "missing"})["status"] for run in runs]
     for run, state in zip(runs, states):
         print(f"{state:8}{run.name}")
-    print(f"{len(runs)} runs, {states.count('done')} of them done already. Nothing was started.")
+    print(f"Runs: {len(runs)}, {states.count('done')} of them done already. Nothing was started.")
 
 
 def print_result(out: Path, runs: list[Run], records: dict[str, dict]) -> None:
     """Print how many runs are done, and where everything is."""
     states = [records.get(run.name, {"status": "missing"})["status"] for run in runs]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "failed", "missing"))
-    print(f"{len(runs)} runs: {counts}.")
+    print(f"Runs: {counts}.")
     if set(states) != {"done"}:
         print("To do what is missing, run the same command again.")
     places = [out / "summary.csv", out / "report.ipynb", out / "failed"]

@@ -10,6 +10,7 @@ What it leaves in the folder::
 import copy
 import csv
 import io
+import os
 import re
 from pathlib import Path
 
@@ -26,6 +27,7 @@ __all__ = ["in_variant", "read_variants", "write_variants"]
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 1_000_000  # bytes of a list of learners
+HEADER, PART = ("learner", "variant"), "variants.csv.part"  # of the table, while it is written
 TITLE = re.compile(r"## (?:Exercise (\w+\.\d+) · )?")
 ITEMS = [  # what has a letter, a pattern for each form: what is before it, the letter, the text
     re.compile(pattern, re.MULTILINE)
@@ -62,9 +64,9 @@ def write_variants(roster: str, out: str) -> bool:
     names, folder = read_roster(roster), Path(out)
     make_folder("--out", out)
     table = folder / "variants.csv"
-    if any(folder.iterdir()) and not table.is_file():
+    if not table.is_file() and any(path.name != PART for path in folder.iterdir()):
         raise InputError("--out", out, "this folder holds other files, and no variants.csv.")
-    known = read_variants(str(table)) if table.is_file() else {}
+    known = read_variants("--out", table) if table.is_file() else {}
     first = max(known.values(), default=0) + 1
     new = [name for name in names if name not in known]
     known |= {name: first + i for i, name in enumerate(new)}
@@ -78,7 +80,7 @@ def write_variants(roster: str, out: str) -> bool:
                 place = folder / kind / name / path.relative_to(ROOT / kind)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 nbformat.write(own, place)
-    print(f"Learners: {len(names)}, of whom {len(new)} are new. Look at:", folder, sep="\n  ")
+    print(f"Learners: {len(names)}, {len(new)} of them new. Look at:", folder, sep="\n  ")
     return True
 
 
@@ -146,7 +148,7 @@ def read_roster(path: str) -> list[str]:
     try:
         lines = read_file("ROSTER", path, LARGEST).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise InputError("ROSTER", path, "this is no UTF-8: a text file is needed.") from None
+        raise InputError("ROSTER", path, "this is not UTF-8: a text file is needed.") from None
     names = [readable(line.strip()) for line in lines if line.strip()]
     if not names:
         raise InputError("ROSTER", path, "there is no name in it: one a line is needed.")
@@ -159,23 +161,34 @@ def read_roster(path: str) -> list[str]:
     return names
 
 
-def read_variants(path: str) -> dict[str, int]:
+def read_variants(name: str, path: str | Path) -> dict[str, int]:
     """Read which variant each learner has.
+
+    Parameters
+    ----------
+    name : str
+        What the command line calls the file.
+    path : str or Path
 
     Raises
     ------
     InputError
         The file isn't one that `tapecourse variants` wrote.
     """
-    text = read_file("--variants", path, LARGEST).decode("utf-8", "replace")
+    text = read_file(name, str(path), LARGEST).decode("utf-8", "replace")
     try:
-        return {row["learner"]: int(row["variant"]) for row in csv.DictReader(io.StringIO(text))}
-    except (KeyError, TypeError, ValueError):
-        problem = "a table that `tapecourse variants` wrote is needed."
-        raise InputError("--variants", path, problem) from None
+        header, *rows = csv.reader(io.StringIO(text))
+        if tuple(header) == HEADER:
+            return {learner: int(variant) for learner, variant in rows}
+    except (ValueError, csv.Error):  # it is empty, or holds something else
+        pass
+    problem = "a table that `tapecourse variants` wrote is needed."
+    raise InputError(name, str(path), problem)
 
 
 def write_table(path: Path, known: dict[str, int]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([("learner", "variant"), *known.items()])
+    """Write the table so that it is there with all learners, or as it was."""
+    part = path.with_name(PART)
+    with open(part, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([HEADER, *known.items()])
+    os.replace(part, path)
