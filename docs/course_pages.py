@@ -24,7 +24,8 @@ def complete(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname == "bugs":
         check_bugs(source[0])
     if not docname.startswith(("notebooks/", "exercises/", "api/")):
-        source[0] = BLOCK.sub(lambda block: PARTS[block[1]](block[2]), source[0])
+        page = source[0].replace("](../", "](")  # docs/ is the site's root
+        source[0] = BLOCK.sub(lambda block: PARTS[block[1]](block[2]), page)
 
 
 # --- the map of the chapters
@@ -199,7 +200,9 @@ def check_bugs(page: str) -> None:
     for entry in re.split(r"^### ", page, flags=re.MULTILINE)[1:]:
         title = entry.splitlines()[0]
         numbers = re.search(r"^\*\*Number\.\*\* (.+?)\n\n", entry, re.MULTILINE | re.DOTALL)
-        place = re.search(r"^\*\*Where\.\*\* \[.+?\]\(notebooks/(\w+)\.ipynb#(.+?)\)", entry, re.M)
+        place = re.search(
+            r"^\*\*Where\.\*\* .+\]\(\.\./notebooks/(\w+)\.ipynb#(.+?)\)", entry, re.M
+        )
         if not numbers or not place:
             raise SiteError(f"docs/bugs.md: {title!r} has no Number or no Where")
         chapter = read_chapters()[place[1].split("_")[0]]

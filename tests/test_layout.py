@@ -1,4 +1,4 @@
-"""The folders: who may import what, and whether the README's tree is right."""
+"""The folders: who may import what, whether README's tree is right, and where links lead."""
 
 import ast
 import re
@@ -20,6 +20,7 @@ MODULES = [
     for path in sorted((ROOT / "tapecourse").rglob("*.py"))
     if path.name not in ("__init__.py", "__main__.py")
 ]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def imported_modules(source: str, package: str) -> Iterator[str]:
@@ -86,6 +87,13 @@ def test_imports_go_one_way(path):
 def test_notebooks_import_no_tools(executed):
     for cell in executed.cells:
         assert cell.cell_type != "code" or "tapecourse.tools" not in cell.source, cell.id
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_of_a_page_lead_to_files(page):
+    for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not link.startswith("https://"):
+            assert (page.parent / link).exists(), link
 
 
 def test_the_tree_in_the_readme_is_right():
