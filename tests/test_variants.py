@@ -234,5 +234,8 @@ def test_each_is_graded_by_the_own_variant(tmp_path, capsys):
     assert table["flags"]["grace"] == "variant 1 of the exercises, not 2"
     assert table.status["eve"].startswith("failed: the table of variants has no learner")
     assert NAME not in os.environ
-    assert main(["grade", str(submissions), "--out", str(grades), "--variants", str(roster)]) == 2
-    assert "a table that `tapecourse variants` wrote is needed" in capsys.readouterr().err
+    for other in ("ada\ngrace\n", "learner,points\nada,3\n"):
+        roster.write_text(other, encoding="utf-8")
+        words = ["grade", str(submissions), "--out", str(grades), "--variants", str(roster)]
+        assert main(words) == 2
+        assert "a table that `tapecourse variants` wrote is needed" in capsys.readouterr().err
