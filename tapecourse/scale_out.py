@@ -156,7 +156,7 @@ def main(arguments: Sequence[str]) -> None:
     dies_at = 20 if options.pop("lose") == worker_index() else None
     train_together(strategy, **options, dies_at=dies_at)
     if measures:
-        measure(strategy, options["out"])
+        measure(strategy, options["out"])  # in section 3
 
 # %% ../notebooks/08_scale_out.ipynb #fastest
 def fastest(call: Callable, *arguments, times: int = 30) -> float:

@@ -1,7 +1,7 @@
 """Starts the workers of a distributed run, and sees to it that none waits forever.
 
-TensorFlow itself waits without a limit: for a worker that never comes, for an answer from a port
-that another program holds, for a worker that stands still. So each worker begins here::
+TensorFlow itself waits for an hour if a worker never comes, or another program answers in its
+place, and without a limit if a worker stands still. So each worker begins here::
 
     python -m tapecourse.support.workers MODULE ARGUMENT ...
 
@@ -77,7 +77,7 @@ class Cluster:
 
 
 def read_cluster(text: str) -> Cluster:
-    """Read TF_CONFIG, and refuse what TensorFlow would wait for without end.
+    """Read TF_CONFIG, and refuse what TensorFlow would wait for.
 
     Parameters
     ----------
