@@ -28,7 +28,7 @@ def draw_machine(products: pd.Series, additions: pd.Series) -> Figure:
     left.set_title("Large products compute fastest")
     right.plot(additions.index, additions, "s--", color="C1")
     right.set(xlabel="megabytes of each array", ylabel="GB/s", ylim=0)
-    right.set_title("Arrays in the cache are added fastest")
+    right.set_title("Arrays of medium size are added fastest")
     for ax in (left, right):
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
