@@ -22,6 +22,7 @@ import keras
 from keras import layers
 from .loops_for_real_work import CHECKPOINT, load_checkpoint, save_checkpoint
 from .support.errors import InputError
+from .support.progress import check_same_run
 from .training import CLASSES, IMAGE_SHAPE, load_data
 
 # %% ../notebooks/08_scale_out.ipynb #make-step
@@ -91,7 +92,10 @@ def train_together(
     batches = batches_of(len(data.x_train), batch_size, epochs, seed)
     model, optimizer = make_parts(strategy, learning_rate, seed, normalization)
     step, state = make_step(strategy, model, optimizer), [*model.variables, *optimizer.variables]
-    losses = load_checkpoint(path, state)["losses"] if path.exists() else []
+    run = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    notes = load_checkpoint(path, state) if path.exists() else {"run": run, "losses": []}
+    check_same_run(path, notes["run"], run)
+    losses = notes["losses"]
     say(f"begins at step {len(losses)} of {len(batches)}")
     for rows in batches[len(losses) :]:
         if len(losses) == dies_at:
@@ -101,7 +105,7 @@ def train_together(
         if len(losses) % SAVE_EVERY == 0 or len(losses) == len(batches):
             if worker_index() == 0:
                 Path(out).mkdir(parents=True, exist_ok=True)
-                save_checkpoint(path, state, losses=losses)
+                save_checkpoint(path, state, run=run, losses=losses)
             say(f"step {len(losses)}, loss {losses[-1]:.4f}")
     return model, losses
 
@@ -123,7 +127,7 @@ def worker_index() -> int:
 # %% ../notebooks/08_scale_out.ipynb #check-batches
 def check_batches(images: int, batch_size: int, replicas: int) -> None:
     """Raise InputError if a batch, the last one included, has fewer images than replicas."""
-    smallest = min(batch_size, images % batch_size or batch_size)
+    smallest = min(batch_size, images % batch_size or batch_size) if batch_size > 0 else 0
     if smallest < replicas:
         problem = f"of {images} images, a batch with {smallest} can't be shared by {replicas}."
         raise InputError("batch_size", batch_size, f"{problem} Choose another, or fewer workers.")
@@ -132,6 +136,8 @@ def check_batches(images: int, batch_size: int, replicas: int) -> None:
 def make_strategy(devices: int = 1) -> tf.distribute.Strategy:
     """Return the strategy for this process: a worker, one with several devices, or one alone."""
     if "TF_CONFIG" in os.environ:
+        if devices > 1:
+            raise InputError("devices", devices, "1 is needed where TF_CONFIG names the workers.")
         return tf.distribute.MultiWorkerMirroredStrategy()
     if devices > 1:  # of GPUs there are several; the CPU is split into devices for a trial
         [cpu] = tf.config.list_physical_devices("CPU")
@@ -146,7 +152,8 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="scale_out")
     parser.add_argument("--out", required=True)
     parser.add_argument("--learning_rate", type=float, default=0.05)
-    parser.add_argument("--normalization", default="none")
+    kinds = ["none", "local", "synchronized"]
+    parser.add_argument("--normalization", choices=kinds, default=kinds[0])
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--lose", type=int, help="which worker dies after 20 steps")
     for name, default in {"epochs": 1, "batch_size": 128, "seed": 0, "devices": 1}.items():
@@ -164,7 +171,8 @@ def fastest(call: Callable, *arguments, times: int = 30) -> float:
     seconds = []
     for _ in range(times + 2):
         start = time.perf_counter()
-        tf.nest.map_structure(lambda tensor: tensor.numpy(), call(*arguments))
+        for tensor in tf.nest.flatten(call(*arguments), expand_composites=True):
+            tensor.numpy()  # waits for it, on each replica
         seconds.append(time.perf_counter() - start)
     return min(seconds[2:])
 

@@ -22,9 +22,11 @@ from tapecourse.scale_out import (
     batches_of,
     check_batches,
     make_parts,
+    make_strategy,
     train_together,
 )
-from tapecourse.support.errors import ClearError, InputError
+from tapecourse.scale_out import main as worker_main
+from tapecourse.support.errors import CheckpointError, ClearError, InputError
 from tapecourse.support.workers import (
     Cluster,
     Workers,
@@ -103,6 +105,19 @@ def test_a_run_that_was_cut_off_ends_the_same(tmp_path):
     _, resumed = train_together(ALONE, tmp_path / "cut", **settings | {"say": said.append})
     assert said[0] == "begins at step 8 of 13"
     assert resumed == whole
+    with pytest.raises(CheckpointError, match="learning_rate = 0.05, and this one has 0.1"):
+        train_together(ALONE, tmp_path / "cut", **settings, learning_rate=0.1)
+
+
+def test_options_that_cannot_be_are_refused(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        worker_main(["--out", "x", "--normalization", "synchronised"])
+    assert "invalid choice: 'synchronised'" in capsys.readouterr().err
+    with pytest.raises(InputError, match="batch_size = 0: of 4000 images, a batch with 0 can't"):
+        check_batches(4000, 0, 1)
+    monkeypatch.setenv("TF_CONFIG", config())
+    with pytest.raises(InputError, match="devices = 2: 1 is needed where TF_CONFIG names"):
+        make_strategy(devices=2)
 
 
 # --- TF_CONFIG

@@ -141,5 +141,5 @@ def check_same_run(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any
     for name, value in ours.items():
         if theirs.get(name) != value:
             problem = f"{path} is of a run with {name} = {theirs.get(name)!r}, and this one has"
-            remedy = "Give the same, or start anew, with resume = 'no'."
+            remedy = "Give the same, or start anew: resume = 'no', or delete the file."
             raise CheckpointError(f"{problem} {value!r}. {remedy}")
