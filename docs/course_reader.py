@@ -1,5 +1,6 @@
 """What the site takes from the notebooks: the headers of chapters, their sections, their words."""
 
+import copy
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -131,10 +132,22 @@ def sections(chapter: Chapter) -> list[Section]:
     ]
     result = []
     for i, (start, level, title) in enumerate(found):
-        ends = [number for number, other, _ in found[i + 1 :] if other <= level]
-        end = ends[0] if ends else len(chapter.cells) - 1
-        result.append(Section(title, level, tuple(chapter.cells[start : end + 1])))
+        ends = [(number, name) for number, other, name in found[i + 1 :] if other <= level]
+        end, next_title = ends[0] if ends else (len(chapter.cells), "")
+        cells = chapter.cells[start:end]
+        if ends and end > start:  # a heading may stand in the middle of a cell
+            cells.append(above(chapter.cells[end], next_title))
+        result.append(Section(title, level, tuple(cells)))
     return result
+
+
+def above(cell: nbformat.NotebookNode, title: str) -> nbformat.NotebookNode:
+    """Return the part of a cell that stands above one of its headings."""
+    lines = cell.source.splitlines()
+    titles = [[text for _, text in headings(line)] for line in lines]
+    part = copy.copy(cell)
+    part.source = "\n".join(lines[: titles.index([title])])
+    return part
 
 
 def output_text(cell: nbformat.NotebookNode) -> str:

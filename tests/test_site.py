@@ -195,6 +195,15 @@ def test_what_no_chapter_says_is_refused():
             course_pages.check_bugs(bugs.replace(right, wrong))
 
 
+def test_a_section_ends_where_the_next_begins():
+    for chapter in course_reader.read_chapters().values():
+        for section in course_reader.sections(chapter):
+            cells = [cell for cell in section.cells if cell.cell_type == "markdown"]
+            found = [each for cell in cells for each in course_reader.headings(cell.source)]
+            below = found[found.index((section.level, section.title)) + 1 :]
+            assert all(level > section.level for level, _ in below), section.title
+
+
 # --- in a browser
 
 

@@ -306,7 +306,7 @@ exercise(
 
 # --- W.2
 
-BOTH, LEFT, RIGHT, SAME = "two nodes", "b a node", "a a node", "a twice"
+BOTH, LEFT, RIGHT, SAME = "two nodes", "only b is a node", "only a is a node", "a twice"
 
 
 def operate(answer: Callable, a: np.ndarray, b: np.ndarray, given: str) -> dict:
@@ -454,7 +454,7 @@ exercise(
     ),
     mistake(
         "slope_of_add",
-        "One side of a + b gets something else than bar.",
+        "a + b doesn't hand back bar to both sides.",
         "If b grows a little, by how much does a + b grow?",
         with_parts(times(), add=adding(lambda bar: bar, lambda bar: -bar)),
         with_parts(times(), add=adding(lambda bar: bar, lambda bar: 2 * bar)),
@@ -1076,7 +1076,7 @@ exercise(
     ),
     mistake(
         "exp_slope",
-        "The pull-back of `exp` is wrong: bar times x, bar alone, or bar times a product.",
+        "`exp` hands back something else than bar times the derivative of exp.",
         "What is the derivative of exp(x)?",
         with_parts(cross_entropy, exp=elementwise("exp", np.exp, lambda bar, y, x: bar * x)),
         with_parts(cross_entropy, exp=elementwise("exp", np.exp, lambda bar, y, x: bar)),
@@ -1108,7 +1108,7 @@ exercise(
     ),
     mistake(
         "log_slope",
-        "`log` hands back bar times x, or bar times log x.",
+        "`log` hands back bar multiplied by something, or bar alone.",
         "What is the derivative of ln(x)?",
         with_parts(cross_entropy, log=elementwise("log", np.log, lambda bar, y, x: bar * x)),
         with_parts(cross_entropy, log=elementwise("log", np.log, lambda bar, y, x: bar * y)),
@@ -1439,7 +1439,9 @@ def train_and_test(answer: Callable, given: str) -> dict:
     told = f"It reads {share:.1%} of {len(truth)} test digits; {needed:.0%} are needed."
     if len(np.unique(found)) == 1:
         question = "Are its logits NaN, or all zero?"
-        raise NotRight("always_one", f"It reads a {found[0]} in every image.", question)
+        raise NotRight(
+            "always_one", f"It reads the same digit, {found[0]}, in every image.", question
+        )
     if share < 0.2:
         question = "Does the loss go down? Are images and labels shuffled in the same way?"
         raise NotRight("guesses", f"{told} That is hardly better than guessing.", question)

@@ -639,7 +639,7 @@ def common(
         question = "What is counted that shouldn't be, or is left out?"
         yield "offset", f"{{what}} is always {abs(by):.4g} {more}.", question
     factor = float(a @ b / (b @ b))
-    if always(lambda a, b: factor * b):
+    if f"{factor:.3g}" != "1" and always(lambda a, b: factor * b):
         question = "Where does the factor come from? Go through the smallest input by hand."
         yield "factor", f"{{what}} is always {factor:.3g} times what is right.", question
     if always(lambda a, b: np.trunc(b)) or always(lambda a, b: np.round(b)):

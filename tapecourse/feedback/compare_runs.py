@@ -523,6 +523,11 @@ exercise(
         "this is the best single run.",
         "What is claimed of a setting, one run or its mean?",
         report_by(leave_one_out, np.min),
+    ),
+    mistake(
+        "claims_best_of_each",
+        "this is the mean of each seed's best setting.",
+        "Of how many settings is the loss claimed?",
         report_by(leave_one_out, lambda x: x.min(axis=1).mean()),
     ),
     mistake(

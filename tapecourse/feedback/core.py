@@ -120,7 +120,8 @@ class Outcome:
         lines = "<br>".join(map(as_html, self.lines))
         left = len(self.hints) - self.shown
         if left > 0:
-            lines += "<br><i>Run this cell again for more: a question, then an example.</i>"
+            more = "more: a question, then an example" if left > 1 else "another hint"
+            lines += f"<br><i>Run this cell again for {more}.</i>"
         elif self.picture:
             lines += f"<br>{self.picture}"
         return f'<div style="border-left: 4px solid {color}; padding: 2px 10px">{lines}</div>'

@@ -483,7 +483,7 @@ exercise(
     ),
     mistake(
         "wrong_place",
-        "The slope isn't taken of tanh at the primal.",
+        "The slope isn't that of tanh at the primal.",
         "1 − tanh² means the square of what? And does a tangent ever go through tanh itself?",
         with_tangent(lambda a, b, t: b * (1 - a**2)),
         with_tangent(lambda a, b, t: np.tanh(b)),

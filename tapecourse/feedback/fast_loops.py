@@ -70,9 +70,7 @@ def by_program(value: Any) -> Any:
 RUNS = "how often Python runs loss_of (2 are allowed)"
 
 
-def run_training(
-    answer: Callable, sizes: tuple, rates: tuple, start: list, kind: Callable = float
-) -> dict:
+def run_training(answer: Callable, sizes: tuple, rates: tuple, start: list) -> dict:
     """Let an answer train; count how often Python runs the loss, and where."""
     weight = tf.Variable(tf.constant(start))
     in_graph = []
@@ -89,7 +87,7 @@ def run_training(
         )
         for size in sizes
     ]
-    losses = answer(weight, loss_of, batches, [kind(rate) for rate in rates])
+    losses = answer(weight, loss_of, batches, [float(rate) for rate in rates])
     if losses is None:
         raise NotRight("no_return", "It returns None.", "Does the function end in `return`?")
     if isinstance(losses, int | float) or getattr(losses, "shape", None) == ():
@@ -505,7 +503,7 @@ exercise(
     ),
     mistake(
         "fused_reads_one",
-        "It lets the fused operation read one array from outside.",
+        "It lets the fused operation read no more from outside than the first one does.",
         "Does fusing spare what comes from outside?",
         fusing(together=lambda r: 2),
         fusing(together=lambda r: r[0] + 1),

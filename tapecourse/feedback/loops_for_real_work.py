@@ -424,7 +424,7 @@ exercise(
     ),
     mistake(
         "variables_only",
-        "Only the two variables are restored.",
+        "Of what decides the next step, only the two variables are restored.",
         "Which point comes next, and with which noise?",
         forgetful("random", "order", "done", "total", "history"),
         forgetful("random", "order", "done", "total"),
@@ -1077,7 +1077,6 @@ exercise(
     tolerance=1e-3,
     again=0,
     inputs=("numbers in a picture", "momentum", "steps"),
-    allowed=("small_gan",),
 )(make_game_step)
 
 

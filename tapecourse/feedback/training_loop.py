@@ -253,7 +253,7 @@ def run_steps(
     return seen
 
 
-WATCHED_STEPS: dict[str, Any] = dict(  # how the steps of 5.1 and its like are judged
+WATCHED_STEPS: dict[str, Any] = dict(  # how the steps of 5.3 and 5.4 are judged
     probe=run_steps,
     tolerance=2e-4,
     again=1,

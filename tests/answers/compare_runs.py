@@ -238,7 +238,9 @@ wrong("9.3", "claims_mean")(lambda losses: (losses.mean(), left_out(losses)[1]))
 wrong("9.3", "claims_seed")(lambda losses: (losses.mean(axis=1).min(), left_out(losses)[1]))
 wrong("9.3", "claims_number")(lambda losses: (losses.mean(axis=0).argmin(), left_out(losses)[1]))
 wrong("9.3", "claims_best_run")(lambda losses: (losses.min(), left_out(losses)[1]))
-wrong("9.3", "claims_best_run")(lambda losses: (losses.min(axis=1).mean(), left_out(losses)[1]))
+wrong("9.3", "claims_best_of_each")(
+    lambda losses: (losses.min(axis=1).mean(), left_out(losses)[1])
+)
 wrong("9.3", "counterexample")(honest_by(lambda x: np.median(x)))
 wrong("9.3", "count")(lambda losses: left_out(losses)[1])
 

@@ -117,7 +117,9 @@ def time_steps(count: int) -> pd.DataFrame:
         seconds.rdiv(seconds[f"tensorflow, {dtype}"], axis="index").filter(like=dtype).median()
         for dtype in ["float32", "float64"]
     )
-    table = pd.DataFrame({"milliseconds": 1e3 * seconds.median(), "times TensorFlow's": ratios})
+    table = pd.DataFrame(
+        {"milliseconds": 1e3 * seconds.median(), "speed, times TensorFlow's": ratios}
+    )
     return table.rename_axis("step")
 
 

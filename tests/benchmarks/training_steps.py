@@ -113,7 +113,7 @@ def markdown(table: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the training loops side by side.")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--images", type=int, default=4000, help="images in a turn, at most 4000")
+    parser.add_argument("--images", type=int, default=4000, help="images in a turn, at most 4500")
     parser.add_argument(
         "--python", default=os.environ.get("BENCH_PYTHON", sys.executable),
         help="the Python that has PyTorch and JAX",
