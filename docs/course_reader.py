@@ -135,7 +135,7 @@ def sections(chapter: Chapter) -> list[Section]:
         ends = [(number, name) for number, other, name in found[i + 1 :] if other <= level]
         end, next_title = ends[0] if ends else (len(chapter.cells), "")
         cells = chapter.cells[start:end]
-        if ends and end > start:  # a heading may stand in the middle of a cell
+        if ends:  # a heading may stand in the middle of a cell
             cells.append(above(chapter.cells[end], next_title))
         result.append(Section(title, level, tuple(cells)))
     return result
