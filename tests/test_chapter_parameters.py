@@ -14,7 +14,7 @@ from tapecourse.support.errors import InputError
 
 NAN = float("nan")
 THEORY = [
-    ("01_differentiation", "x0", [0.19, 0.71, "0.5", True]),
+    ("01_differentiation", "x0", [0.49, 0.71, "0.5", True]),
     ("01_differentiation", "swell_depth", [3, 11, 8.0]),
     ("01_differentiation", "most_inputs", [9, 1001, "100"]),
     ("02_computational_graph", "target", [-10.1, 10.1, NAN]),
@@ -139,7 +139,7 @@ def test_a_wrong_parameter_is_refused_before_tensorflow_is_loaded():
 @pytest.mark.parametrize(
     "stem, parameters",
     [
-        ("01_differentiation", dict(x0=0.3, swell_depth=4, most_inputs=30)),
+        ("01_differentiation", dict(x0=0.5, swell_depth=4, most_inputs=30)),
         ("02_computational_graph", dict(target=-2.0, bias=0.0, chain_length=50)),
         ("03_build_a_tape", dict(hidden=8, epochs=2, batch_size=100, seed=3)),
         ("04_gradient_tape", dict(x0=0.75, clip_norm=10.0, seed=5)),

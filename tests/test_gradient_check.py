@@ -225,6 +225,39 @@ MISSED = {
 }
 
 
+WRONG_FOR_SOME_ADJOINTS = {
+    "a scalar output's adjoint is ignored": (
+        operation(lambda x: np.sum(x * x), lambda bar, y, x: 2 * x),
+        operation(lambda x: np.sum(x * x), lambda bar, y, x: bar * 2 * x),
+    ),
+    "negative adjoints are dropped": (
+        operation(np.sin, lambda bar, y, x: tape.relu(bar) * tape.cos(x)),
+        tape.sin,
+    ),
+    "adjoints lose their sign": (
+        operation(np.sin, lambda bar, y, x: (bar * bar) ** 0.5 * tape.cos(x)),
+        tape.sin,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_FOR_SOME_ADJOINTS)
+def test_checker_sends_adjoints_of_both_signs(what):
+    wrong, right = WRONG_FOR_SOME_ADJOINTS[what]
+    assert check_gradients(right, [ROW]).ok
+    assert ", for adjoints below 0, the tape says" in str(check_gradients(wrong, [ROW]))
+
+
+def test_checker_sends_tensorflow_adjoints_of_both_signs():
+    @tf.custom_gradient
+    def my_exp(x):
+        y = tf.exp(x)
+        return y, lambda bar: tf.nn.relu(bar) * y
+
+    check = check_gradients(my_exp, [MATRIX], tf.GradientTape, tf.Variable)
+    assert not check.ok and check.from_tape == 0
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("what", MISSED)
 def test_checker_finds_small_faults_and_accepts_what_is_right(what, seed):
@@ -265,9 +298,11 @@ def test_checker_leaves_out_points_where_a_function_is_not_defined():
 
 
 def test_what_the_checker_cannot_find():
-    """A fault beyond the points where it asks; the chapter says so."""
+    """A fault beyond the points where it asks, or the adjoints; the chapter says so."""
     clip = operation(lambda x: np.clip(x, 0, 6), lambda bar, y, x: bar * (x.value > 0))
     assert check_gradients(clip, [ROW]).ok and not check_gradients(clip, [10 * ROW]).ok
+    cut = operation(np.sin, lambda bar, y, x: tape.cos(x) * tape.maximum(bar, -4.0))
+    assert check_gradients(cut, [ROW]).ok
 
 
 def test_checker_weighs_a_single_number_with_1():

@@ -888,7 +888,7 @@ exercise(
     ),
     NAME,
     cases=product_cases,
-    question="Write dY in terms of dA and dB, and read off what stands beside them.",
+    question="Write dY in terms of dA and dB, and put it into ⟨bar, dY⟩: what multiplies each?",
     probe=study_product,
     inputs=("a", "b", "bar", ""),
     builds_on=("W.1", "W.2"),

@@ -1,9 +1,9 @@
 """Compares the derivatives of a tape, of chapter 03 or TensorFlow's, with differences.
 
 At h and 2h on both sides of a point, the function gives a slope and a doubt: how far off the slope
-may be, because the function bends, has a kink nearby, or is rounded. Only what is further from it
-counts as a fault. Where the first derivatives are right, they can be differenced in their turn;
-that checks the second.
+may be, by truncation, a kink nearby, or rounding. Only what is further from it counts as a fault.
+Where the first derivatives are right, they can be differenced in their turn; that checks the
+second.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ class GradientCheck:
 
     order: int  # of the derivative
     factor: float  # of the inputs
+    scale: float  # of the function, and so of the adjoints that go into it
     tolerance: float
     input: int  # counted from 0
     index: tuple[int, ...]
@@ -40,6 +41,7 @@ class GradientCheck:
             return f"right: every element agrees with central differences to {self.tolerance:.0e}"
         values = f"the tape says {self.from_tape:.4g}, differences say {self.from_differences:.4g}"
         where = "" if self.factor == 1 else f" of the inputs times {self.factor}"
+        where += "" if self.scale > 0 else ", for adjoints below 0,"
         what = "" if self.order == 1 else " (second derivative)"
         return f"WRONG: at input {self.input}, element {self.index}{where}{what} {values}"
 
@@ -49,7 +51,7 @@ def slope_and_doubt(f: Callable, h: float) -> tuple[np.ndarray, np.ndarray]:
     far_left, left, here, right, far_right = [f(step * h) for step in (-2, -1, 0, 1, 2)]
     narrow, wide = (right - left) / (2 * h), (far_right - far_left) / (4 * h)
     narrow_bend, wide_bend = (right - 2 * here + left) / h, (far_right - 2 * here + far_left) / h
-    kink = wide_bend / 2 - 2 * narrow_bend  # 0 if smooth: then four times as large at 2h as at h
+    kink = wide_bend / 2 - 2 * narrow_bend  # 0 if smooth: then wide_bend is 4 times narrow_bend
     rounding = 10 * np.finfo("float64").eps * (abs(far_left) + abs(far_right)) / h
     return (4 * narrow - wide) / 3, abs(narrow - wide) + abs(kink) + rounding
 
@@ -163,7 +165,8 @@ def compare_with_differences(
         The largest relative error that is called right.
     factors : sequence of float
         `f` is asked at the inputs times each; near 0, since most kinks are there. Points other
-        than the inputs themselves are left out where `f` isn't finite.
+        than the inputs themselves are left out where `f` isn't finite. At the inputs, -1.5·f is
+        asked as well.
 
     Returns
     -------
@@ -177,15 +180,19 @@ def compare_with_differences(
         A gradient has another shape than its source.
     """
     inputs = [np.array(x, "float64") for x in inputs]
+    asked = [(1, factor, 1.0) for factor in factors]
+    asked += [(1, 1, -1.5)]  # finds what is right for positive adjoints only
+    asked += [(2, factor, 1.0) for factor in factors]
     checks = []
-    for order, sides in ((1, first_sides), (2, second_sides)):
-        for factor in factors:
-            point = [factor * x for x in inputs]
-            with np.errstate(all="ignore"):
-                found, expected, doubt = sides(f, point, tape, variable)
-            if factor == 1 or np.all(np.isfinite(expected + doubt)):
-                worst = compare(found, expected, doubt, inputs)
-                checks.append(GradientCheck(order, factor, tolerance, *worst))
-                if not checks[-1].ok:  # differences of a wrong gradient say nothing
-                    return checks[-1]
+    for order, factor, scale in asked:
+        scaled = f if scale == 1 else lambda *variables, scale=scale: scale * f(*variables)
+        point = [factor * x for x in inputs]
+        sides = first_sides if order == 1 else second_sides
+        with np.errstate(all="ignore"):
+            found, expected, doubt = sides(scaled, point, tape, variable)
+        if factor == 1 or np.all(np.isfinite(expected + doubt)):
+            worst = compare(found, expected, doubt, inputs)
+            checks.append(GradientCheck(order, factor, scale, tolerance, *worst))
+            if not checks[-1].ok:  # differences of a wrong gradient say nothing
+                return checks[-1]
     return max(checks, key=lambda check: check.error)
