@@ -131,7 +131,7 @@ class Operation:
             value = self.function(*[x.value for x in inputs], *options)
         except (ValueError, IndexError) as error:
             shapes = " and ".join(str(x.shape) for x in inputs)
-            raise TapeError(f"{self.name} can't take the shapes {shapes}: {error}.") from None
+            raise TapeError(f"{self.name}, shapes {shapes}: {str(error).rstrip(' .')}.") from None
         output = Tensor(value, copy=False)
         for tape in listening:
             tape.record(Note(self, inputs, options, output))
@@ -246,7 +246,7 @@ axis_sum = Operation("reduce_sum", lambda x, axis: np.sum(x, axis, keepdims=True
     lambda bar, y, x, axis: bar * np.ones_like(x.value))
 
 
-Axes = int | Sequence[int] | None  # None: all of them
+Axes = int | tuple[int, ...] | None  # None: all of them
 
 
 def reduce_sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:

@@ -16,6 +16,8 @@ from tapecourse.support.errors import TapeError
 
 __all__ = ["GradientCheck", "compare_with_differences", "slope_and_doubt"]
 
+FACTORS = (1, 0.05, -0.05)  # of the inputs
+
 
 @dataclass(frozen=True)
 class GradientCheck:
@@ -150,9 +152,11 @@ def compare_with_differences(
     tape: Callable,
     variable: Callable,
     tolerance: float = 1e-6,
-    factors: Sequence[float] = (1, 0.05, -0.05),
 ) -> GradientCheck:
     """Compare first and second derivatives of a tape with differences, in float64.
+
+    `f` is asked at the inputs and near 0, since most kinks are there, but only where it is finite.
+    At the inputs, -1.5·f is asked as well.
 
     Parameters
     ----------
@@ -163,10 +167,6 @@ def compare_with_differences(
         Of chapter 03, or ``tf.GradientTape`` and ``tf.Variable``.
     tolerance : float
         The largest relative error that is called right.
-    factors : sequence of float
-        `f` is asked at the inputs times each; near 0, since most kinks are there. Points other
-        than the inputs themselves are left out where `f` isn't finite. At the inputs, -1.5·f is
-        asked as well.
 
     Returns
     -------
@@ -180,9 +180,9 @@ def compare_with_differences(
         A gradient has another shape than its source.
     """
     inputs = [np.array(x, "float64") for x in inputs]
-    asked = [(1, factor, 1.0) for factor in factors]
+    asked = [(1, factor, 1.0) for factor in FACTORS]
     asked += [(1, 1, -1.5)]  # finds what is right for positive adjoints only
-    asked += [(2, factor, 1.0) for factor in factors]
+    asked += [(2, factor, 1.0) for factor in FACTORS]
     checks = []
     for order, factor, scale in asked:
         scaled = f if scale == 1 else lambda *variables, scale=scale: scale * f(*variables)
