@@ -260,7 +260,7 @@ def plot_history(history: History) -> Figure:
     steps, epochs = history.table("step"), history.table("epoch")
     figure, (top, bottom) = plt.subplots(2, 1, sharex=True, figsize=(8, 6), height_ratios=[3, 2])
 
-    window = max(1, (steps.epoch < 1).sum() // 5)
+    window = max(1, (steps.epoch < 1).sum() // 5) | 1  # odd: it has a middle
     smoothed = steps.loss.rolling(window, center=True, min_periods=1).mean()
     top.plot(steps.epoch, steps.loss, color="C0", alpha=0.25, lw=1, label="training, each step")
     top.plot(steps.epoch, smoothed, color="C0", label=f"training, mean of {window} steps")
