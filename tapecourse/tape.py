@@ -131,7 +131,7 @@ class Operation:
             value = self.function(*[x.value for x in inputs], *options)
         except (ValueError, IndexError) as error:
             shapes = " and ".join(str(x.shape) for x in inputs)
-            raise TapeError(f"{self.name}, shapes {shapes}: {str(error).rstrip(' .')}.") from None
+            raise TapeError(f"{self.name} of {shapes}: {str(error).rstrip(' .')}.") from None
         output = Tensor(value, copy=False)
         for tape in listening:
             tape.record(Note(self, inputs, options, output))

@@ -405,7 +405,7 @@ def test_only_floats_can_be_differentiated(value):
 
 @pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "power", "maximum"])
 def test_shapes_that_do_not_broadcast_are_named(name):
-    with pytest.raises(TapeError, match=rf"^{name}, shapes \(2, 3\) and \(4,\): .*\)\.$"):
+    with pytest.raises(TapeError, match=rf"^{name} of \(2, 3\) and \(4,\): .*\)\.$"):
         getattr(tape, name)(np.ones((2, 3)), np.ones(4))
 
 
