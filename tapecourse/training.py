@@ -241,7 +241,7 @@ def train(
     train_epoch: Callable = train_epoch,
 ) -> None:
     """Train until the history has some epochs; look at validation images after each."""
-    with progress_bar(epochs * history.images_per_epoch) as bar:
+    with progress_bar(epochs * history.images_per_epoch, history.images_seen) as bar:
         for _ in range(len(history.table("epoch")), epochs):
             start = time.perf_counter()
             train_epoch(trainer, batches, history, bar)

@@ -18,6 +18,7 @@ from test_run_recovery import notebook_at
 
 from tiny_run import outcome, rows_of, save_often, tiny_run
 
+from tapecourse import training
 from tapecourse.feedback.checking import seed_weights
 from tapecourse.loops_for_real_work import (
     CHECKPOINT,
@@ -28,6 +29,7 @@ from tapecourse.loops_for_real_work import (
     save_checkpoint,
     train_resumably,
 )
+from tapecourse.support.progress import progress_bar
 from tapecourse.training import Trainer
 
 cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -50,9 +52,14 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path):
     assert "resuming at step" in last and last.endswith("the same\nended by 0\n"), (seed, said)
 
 
-@pytest.mark.parametrize("what, number", [("step", 1), ("step", 17), ("step", 35), ("steps", 5)])
-def test_stopped_at_any_step_it_ends_the_same(tmp_path, monkeypatch, what, number):
-    """Before one of 36 steps of chapter 05's loop, or one of 9 chunks of chapter 06's."""
+@pytest.mark.parametrize(
+    "what, number, saved", [("step", 1, 0), ("step", 17, 66), ("step", 35, 132), ("steps", 5, 86)]
+)
+def test_stopped_at_any_step_it_ends_the_same(tmp_path, monkeypatch, what, number, saved):
+    """Before one of 36 steps of chapter 05's loop, or one of 9 chunks of chapter 06's.
+
+    The bar begins at the images of the last save.
+    """
 
     def stop(*batch):
         if next(left, None) is None:
@@ -66,8 +73,12 @@ def test_stopped_at_any_step_it_ends_the_same(tmp_path, monkeypatch, what, numbe
     setattr(run["trainer"], what, stop)
     with pytest.raises(KeyboardInterrupt):
         train_resumably(**run)
+    bars = []
+    monkeypatch.setattr(training, "progress_bar", lambda *a: bars.append(a) or progress_bar(*a))
     resumed = outcome(tiny_run(tmp_path / "run", fast=fast))
     assert resumed == outcome(tiny_run(tmp_path / "other", fast=fast))
+    assert bars == [(3 * 46, saved), (3 * 46, 0)]
+    assert progress_bar(*bars[0]).n == saved
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):

@@ -26,17 +26,20 @@ __all__ = [
 ]
 
 
-def progress_bar(images: int) -> tqdm:
+def progress_bar(images: int, seen: int = 0) -> tqdm:
     """Make a bar for someone who watches, in a terminal or a Jupyter server; it doesn't stay.
 
     Parameters
     ----------
     images : int
         How many the whole run trains on, those of each epoch counted anew.
+    seen : int
+        How many of them it has trained on before it was resumed.
     """
     watched = sys.stdout.isatty() or "JPY_SESSION_NAME" in os.environ  # a Jupyter server sets it
     return tqdm(
         total=images,
+        initial=seen,
         unit=" images",
         bar_format="{percentage:3.0f}% |{bar}| {rate_fmt}, {remaining} left{postfix}",
         ncols=80,
