@@ -391,7 +391,7 @@ exercise(
     ),
     NOT_RECORDED,
     cases=lambda random: arrays(random, 0.2, 5, (3,), (), (2, 3), (4,), (1, 2)),
-    question="Check it with `check_gradients`.",
+    question="Check it with `tapecourse.tape.check_gradients`.",
     probe=study,
     inputs=("x", "bar", ""),
     allowed=("tape",),
@@ -1116,7 +1116,7 @@ exercise(
     ),
     mistake(
         "edges",
-        "The shape is that of bar, or shorter: the edges of x are missing.",
+        "The edges of x are missing: the result is too short.",
         "How many elements does x have, if y has m and w has k of them?",
         lambda bar, w: np.convolve(bar, w, "same"),
         lambda bar, w: np.convolve(bar, w, "valid"),
@@ -1193,8 +1193,8 @@ exercise(
     2,
     mistake(
         "overflow",
-        "For large elements it is NaN; for others it is right.",
-        "What is exp(1000)? And does the result change if all x are shifted?",
+        "If one element is far above 0, or all are far below, it has NaNs; else it is right.",
+        "What are exp(1000) and exp(-1000)? Does the result change if all x are shifted?",
         lambda x, bar: bar * np.exp(x) / np.exp(x).sum(),
     ),
     mistake(
@@ -1212,8 +1212,8 @@ exercise(
     ),
     mistake(
         "wrong_shift",
-        "It shifts, but by something else than the largest element: some x still overflow.",
-        "By how much must x be shifted, so that no exponential is above 1?",
+        "The shift isn't the largest element: for some x all powers are 0, or one is infinite.",
+        "By how much must x be shifted, so that the largest power is just 1?",
         *[
             lambda x, bar, shift=shift: bar * over(x, -1, shift(x))
             for shift in (np.min, np.mean, np.median, lambda x: max(0.0, x.max()))

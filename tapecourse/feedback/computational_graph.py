@@ -70,10 +70,15 @@ exercise(
         lambda x: (x**2, partial_and_total(x)[1] - 2 * x**2),
     ),
     mistake(
+        "other_partial",
+        "this is ∂z/∂y.",
+        "Which of the two moves, and which is held still?",
+        lambda x: (x + 2 * own_number("2.1") * x**2, partial_and_total(x)[1]),
+    ),
+    mistake(
         "by_y",
         "y² is differentiated, too, though y is held still.",
         "What is the derivative of x·c + c² with respect to x, if c is a plain number?",
-        lambda x: (x + 2 * own_number("2.1") * x**2, partial_and_total(x)[1]),
         lambda x: (x**2 + 2 * own_number("2.1") * x**2, partial_and_total(x)[1]),
         lambda x: (partial_and_total(x)[1] - 2 * x**2, partial_and_total(x)[1]),
     ),
@@ -458,6 +463,11 @@ exercise(
         lambda nodes: sweep(nodes, lambda a, b: a + b, lambda nodes: {nodes[0].name: 1.0}),
         lambda nodes: dict.fromkeys([node.name for node in nodes], 0.0),
         lambda nodes: {k: v * (nodes[-1].value or 0) for k, v in reverse_sweep(nodes).items()},
+    ),
+    mistake(
+        "last_missing",
+        "All is right but the entry of the last node: it is missing, or 0.",
+        "How much does a thing change with itself?",
         lambda nodes: {k: v for k, v in reverse_sweep(nodes).items() if k != nodes[-1].name},
         lambda nodes: reverse_sweep(nodes) | {nodes[-1].name: 0.0},
     ),

@@ -76,6 +76,11 @@ exercise(
         "the x in front of the exponential is lost in one of the two terms.",
         "In u·v' the factor u stays as it is: what is u here?",
         with_parts(lambda x, y, slope, f: slope + y * np.exp(x * y)),
+    ),
+    mistake(
+        "exponential_alone",
+        "only the exponential is differentiated, and the factor in front of it is lost.",
+        "Both factors contain x: what is the rule for a product?",
         with_parts(lambda x, y, slope, f: y * np.exp(x * y)),
     ),
     mistake(
@@ -237,7 +242,7 @@ def watch_steps(answer: Callable, f: Callable, x: float, h: float) -> dict:
     def try_step(step: float) -> tuple[Any, float]:
         points = [x]
         value = answer(lambda at: points.append(at) or f(at), x, step)
-        return value, max(float(abs(point - x)) for point in points)
+        return value, max(float(np.max(abs(point - x))) for point in points)
 
     (value, reach), (_, half) = try_step(h), try_step(h / 2)
     return {"the answer": value, REACH: round(half / reach, 3) if reach else 0.0}
@@ -383,7 +388,7 @@ exercise(
     ),
     mistake(
         "smaller_is_better",
-        "Both steps are less than a fifth of the best: round-off drowns the result.",
+        "Both are under a fifth of the best: round-off is over 600 times the truncation error.",
         "How large is ε·|f| / h² at your steps?",
         seen=both_less,
     ),

@@ -53,7 +53,7 @@ exercise(
     ),
     mistake(
         "watch",
-        "Two of them differ in one line, and at least one of these two is judged wrongly.",
+        "Two differ only in that one lacks a line; at least one of the two is judged wrongly.",
         "What does that line do?",
         seen=letters_seen(lambda found: "b" in found or "a" not in found),
     ),
@@ -642,7 +642,7 @@ exercise(
     mistake(
         "quadratic_form",
         "It is v·H·v, one number.",
-        "What is the gradient of that number's first half, g·v?",
+        "H·v is a vector: of which number, made of the gradient g and v, is it the gradient?",
         lambda f, x, v: tf.tensordot(v, tf.linalg.matvec(hessian(f, x), v), 1),
     ),
     mistake(

@@ -52,13 +52,13 @@ def predict(number: str, name: str, points: int, **told: tuple[bool, str]) -> No
         mistake(
             "worse_than_coin",
             "The score is above 0.25: one half for each statement would have done better.",
-            "Of which statement were you very sure? Try it.",
+            "On which statements were you on the wrong side? Try them.",
             seen=lambda found, right: found[0]["the score"] > 0.25,
         ),
         mistake(
             "not_enough",
             "The score is better than a coin's 0.25, but above 0.2.",
-            "Of which statement were you very sure? Try it.",
+            "Were you very sure of something wrong, or too careful with all? Try them.",
             seen=lambda found, right: found[0]["the score"] > ENOUGH,
         ),
         cases=lambda random: [()],

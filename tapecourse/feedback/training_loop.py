@@ -897,7 +897,7 @@ exercise(
     ),
     mistake(
         "validation",
-        "The two curves with a bad validation are exchanged.",
+        "The two curves on which training goes on falling, and validation doesn't, are exchanged.",
         "In which of them can nothing be learnt from the training images that holds elsewhere?",
         lambda: faults() | {1: "e", 4: "c"},
     ),

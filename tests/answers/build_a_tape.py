@@ -802,6 +802,7 @@ wrong("3.12", "subtracted")(lambda x, bar: bar * (1 - shifted_first(x, 1)))
 wrong("3.12", "wrong_shift")(
     lambda x, bar: bar * np.exp(x - x.mean()) / np.exp(x - x.mean()).sum()
 )
+wrong("3.12", "wrong_shift")(lambda x, bar: bar * (p := np.exp(x - abs(x).max())) / p.sum())
 wrong("3.12", "half_shifted")(lambda x, bar: np.exp(x - max(x)) / sum(np.exp(x)) * bar)
 wrong("3.12", "hidden")(lambda x, bar: shifted_first(np.clip(x, -500, 500), bar))
 wrong("3.12", "largest_alone")(lambda x, bar: bar * (x == x.max()))

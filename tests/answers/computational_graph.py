@@ -31,7 +31,8 @@ for misconception, pair in [
     ("constant", lambda x: (1.0, 3 * x**2 + 4 * x**3)),
     ("slope_of_y", lambda x: (2 * x, 3 * x**2 + 4 * x**3)),
     ("one_term", lambda x: (x**2, 3 * x**2)),
-    ("by_y", lambda x: (x + 2 * x**2, 3 * x**2 + 4 * x**3)),
+    ("other_partial", lambda x: (x + 2 * x**2, 3 * x**2 + 4 * x**3)),
+    ("by_y", lambda x: (3 * x**2, 3 * x**2 + 4 * x**3)),
     ("subtracted", lambda x: (x**2, x**2 - (x + 2 * x**2) * 2 * x)),
     ("value_of_z", lambda x: (x**2, x**3 + x**4)),
     ("sizes", lambda x: (x * abs(x), 3 * x**2 + 4 * x**3)),
@@ -305,6 +306,20 @@ def no_seed(nodes):
 @wrong("2.3", "seed")
 def seed_is_the_value(nodes):
     return {name: bar * nodes[-1].value for name, bar in by_name(nodes).items()}
+
+
+@wrong("2.3", "last_missing")
+def leaves_out_the_last(nodes):
+    adjoints = by_name(nodes)
+    del adjoints[nodes[-1].name]
+    return adjoints
+
+
+@wrong("2.3", "last_missing")
+def last_stays_0(nodes):
+    adjoints = by_name(nodes)
+    adjoints[nodes[-1].name] = 0.0
+    return adjoints
 
 
 @wrong("2.3", "no_dict")

@@ -72,6 +72,11 @@ def x_of_the_second_term_lost(x, y):
     return (1 + y) * np.exp(x * y), x**2 * np.exp(x * y)
 
 
+@wrong("1.1", "exponential_alone")
+def factor_in_front_not_kept(x, y):
+    return y * np.exp(x * y), x**2 * np.exp(x * y)
+
+
 @wrong("1.1", "not_held")
 def power_differentiated(x, y):
     return np.exp(x * y) * (1 + x * y), 2 * x * np.exp(x * y)
@@ -175,6 +180,11 @@ def wider(f, x, h):
 def of_fourth_order(f, x, h):
     values = np.array([f(x + i * h) for i in (-2, -1, 0, 1, 2)])
     return values @ [-1, 16, -30, 16, -1] / (12 * h**2)
+
+
+@right("1.3")
+def all_three_at_once(f, x, h):
+    return np.diff(f(np.array([x - h, x, x + h])), 2)[0] / h**2
 
 
 @wrong("1.3", "h_not_squared")
