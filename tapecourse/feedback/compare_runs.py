@@ -243,6 +243,12 @@ exercise(
         lead_by(keep=lambda table: table.dropna()),
     ),
     mistake(
+        "set_aside",
+        "A setting is left out as soon as one of its runs failed.",
+        "The machine failed, not the setting. What of it can still be compared?",
+        lead_by(keep=lambda table: table.dropna(axis=1)),
+    ),
+    mistake(
         "in_rows",
         "Runs with different seeds are subtracted from each other.",
         "In which order do the runs stand, and what does a missing one do to it?",

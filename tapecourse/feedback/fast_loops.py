@@ -568,6 +568,12 @@ exercise(
         seen=letters_seen(lambda found: set("deh") & found),
     ),
     mistake(
+        "none",
+        "No letter is given.",
+        "How long does the fused normalization take, and how long do its bytes and arithmetic?",
+        seen=letters_seen(lambda found: not found),
+    ),
+    mistake(
         "missing",
         "All those that it names are right; some are missing.",
         "For each one left: what do its bytes take, what its arithmetic, and what did it take?",
@@ -583,7 +589,10 @@ exercise(
 # --- 6.6
 
 EPOCHS = 2
+MANY = 150  # images of a case in which a buffer of 100 is too small
+AHEAD = 100  # places; of all orders of so many, one in 61,000 brings no image so far ahead
 ANOTHER_ORDER = "whether the order is another one in each epoch"
+LONG_BEFORE = "whether an image can come long before its old place"
 
 
 def feed(answer: Callable, images: int, batch_size: int) -> dict:
@@ -634,6 +643,7 @@ def feed_once(answer: Callable, images: int, batch_size: int) -> dict:
     ranks = [each.shape.rank for each in spec] if isinstance(spec, tuple) else []
     if len(ranks) != 2 or None not in ranks and ranks[0] <= ranks[1]:
         raise NotRight("no_pairs", "A batch must be a pair: images, labels, in this order.")
+    ahead = AHEAD if images == MANY else batch_size
     epochs = []
     for _ in range(EPOCHS):
         epochs.append([(np.asarray(x), np.asarray(y)) for x, y in dataset.take(3 * images)])
@@ -653,9 +663,7 @@ def feed_once(answer: Callable, images: int, batch_size: int) -> dict:
             is_whole(batches, images) for batches in epochs
         ),
         ANOTHER_ORDER: differ([np.arange(images), *orders]),
-        "whether an image can come long before its old place": any(
-            np.any(order >= np.arange(len(order)) + batch_size) for order in orders
-        ),
+        LONG_BEFORE: any(np.any(order >= np.arange(len(order)) + ahead) for order in orders),
         "whether other images make up a batch in each epoch": differ(
             [sorted(tuple(np.sort(y.ravel())) for _, y in batches) for batches in epochs]
         ),
@@ -788,6 +796,16 @@ exercise(
         ),
     ),
     mistake(
+        "fixed_buffer",
+        f"Of {MANY} images, none comes {AHEAD} places or more before its old one: the "
+        "buffer of `shuffle` is too small.",
+        "How many images must its buffer hold, so that any of them may come first?",
+        seen=lambda found, right: (
+            not found[-1][LONG_BEFORE]
+            and not part_is("whether other images", np.logical_not)(found, right)
+        ),
+    ),
+    mistake(
         "whole_batches",
         "Batches are shuffled, not images: the same images meet in each epoch.",
         "Which is applied first, `shuffle` or `batch`?",
@@ -802,7 +820,7 @@ exercise(
         "Which stage prepares the next element, and of what should it be an element?",
         seen=part_is("whether the next", np.logical_not),
     ),
-    cases=lambda random: [(13, 4), (int(random.integers(16, 20)), 6)],
+    cases=lambda random: [(13, 4), (int(random.integers(16, 20)), 6), (MANY, 8)],
     question="Go through the stages in their order: what is kept, what is drawn anew?",
     probe=feed,
     again=0,

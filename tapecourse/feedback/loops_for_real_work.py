@@ -1154,6 +1154,12 @@ exercise(
         seen=letters_seen(lambda found: "b" in found),
     ),
     mistake(
+        "none",
+        "No letter is given.",
+        "When is a loss scale halved? Look at the column of the scale.",
+        seen=letters_seen(lambda found: not found),
+    ),
+    mistake(
         "missing",
         "All that it names is right; something is missing.",
         "Look at the column of the scale, and at the numbers of the steps.",

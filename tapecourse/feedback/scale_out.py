@@ -222,7 +222,7 @@ exercise(
     mistake(
         "own_means",
         "The gradients of the workers' own means are added up; each returns its own loss.",
-        "By how many examples does one worker divide, and by how many are the losses of all?",
+        "By how many examples does one worker divide? By how many must the sum of all be divided?",
         broken_worker_step,
         sharing("means added", penalty="each", loss="own"),
         sharing("guarded means added", penalty="each", loss="own"),
@@ -247,6 +247,13 @@ exercise(
         "The examples are right, but every worker adds the penalty, and then they are summed.",
         "How often does `decay` get into the sum?",
         sharing(penalty="each"),
+    ),
+    mistake(
+        "division_only",
+        "The division is right. But every worker adds the penalty to what is summed, and returns "
+        "its own loss.",
+        "How often does `decay` get into the sum? Is the loss the same for all workers?",
+        sharing(penalty="each", loss="own"),
     ),
     mistake(
         "no_penalty",
@@ -909,7 +916,11 @@ predict(
     "odds_of_scaling",
     2,
     a=(False, "In a ring of twice as many workers, each sends twice as many bytes in a step."),
-    b=(True, "A worker without a single image can take part, and the result stays right."),
+    b=(
+        True,
+        "A worker without a single image may take part by giving zeros to each all-reduce, and "
+        "the result stays right.",
+    ),
     c=(
         False,
         "If the workers' local means are added and not averaged, Adam's first step is n "

@@ -96,6 +96,20 @@ def only_seeds_without_failures(runs):
     return first, second, gap.mean(), gap.sem()
 
 
+@wrong("9.1", "set_aside")
+def only_settings_without_failures(runs):
+    return by_pivot(runs[runs.groupby("setting").loss.transform("count") == runs.seed.nunique()])
+
+
+@wrong("9.1", "set_aside")
+def as_in_the_chapter(runs):
+    table = runs.pivot(index="seed", columns="setting", values="loss")
+    table = table.loc[:, table.count() == table.count().max()].dropna()
+    first, second = table.mean().nsmallest(2).index
+    gap = table[second] - table[first]
+    return first, second, gap.mean(), gap.sem()
+
+
 @wrong("9.1", "in_rows")
 def one_after_the_other(runs):
     runs = runs.sort_values("seed").dropna()

@@ -361,6 +361,7 @@ wrong("6.5", "intensity_only")(lambda: set("bcdefh"))
 wrong("6.5", "most_bytes")(lambda: {"b", "c", "f", "g"})
 wrong("6.5", "slowest")(lambda: {"a", "c"})
 wrong("6.5", "far_from_roof")(lambda: {"b", "c", "e", "f"})
+wrong("6.5", "none")(lambda: set())
 wrong("6.5", "missing")(lambda: {"c", "f"})
 wrong("6.5", "no_letters")(lambda: {"max pooling"})
 
@@ -378,6 +379,8 @@ def stages(*names):
             "cache": lambda data: data.cache(),
             "shuffle": lambda data: data.shuffle(len(files)),
             "fixed shuffle": lambda data: data.shuffle(99, reshuffle_each_iteration=False),
+            "shuffle 100": lambda data: data.shuffle(100),
+            "shuffle 10": lambda data: data.shuffle(10),
             "small shuffle": lambda data: data.shuffle(batch_size),
             "augment and twist": lambda data: tf.data.Dataset.zip(
                 data.map(lambda image, label: augment(image)),
@@ -473,6 +476,12 @@ wrong("6.6", "repeated")(
 wrong("6.6", "not_augmented")(stages("decode", "cache", "shuffle", "batch", "prefetch"))
 wrong("6.6", "small_buffer")(
     stages("decode", "cache", "small shuffle", "augment", "batch", "prefetch")
+)
+wrong("6.6", "fixed_buffer")(
+    stages("decode", "cache", "shuffle 100", "augment", "batch", "prefetch")
+)
+wrong("6.6", "fixed_buffer")(
+    stages("decode", "cache", "shuffle 10", "augment", "batch", "prefetch")
 )
 wrong("6.6", "batch_augmented")(
     stages("decode", "cache", "shuffle", "batch", "augment", "prefetch")

@@ -674,6 +674,7 @@ right("7.8")(lambda: ["f", "e", "a"])
 wrong("7.8", "same_run")(lambda: {"a", "c", "e"})
 wrong("7.8", "anew")(lambda: {"a", "d", "e", "f"})
 wrong("7.8", "moved")(lambda: {"a", "b", "e", "f"})
+wrong("7.8", "none")(lambda: set())
 wrong("7.8", "missing")(lambda: {"a", "e"})
 wrong("7.8", "no_letters")(lambda: {1, 5, 6})
 

@@ -81,6 +81,13 @@ def as_given_and_guarded(x, y, real, w, decay, all_reduce):
     return loss, all_reduce(2 * (real * errors) @ x / count + 2 * decay * w)
 
 
+@wrong("8.1", "division_only")
+def divides_by_all(x, y, real, w, decay, all_reduce):
+    errors, count = x @ w - y, all_reduce(np.sum(real))
+    loss = np.sum(real * errors**2) / count + decay * np.sum(w**2)
+    return loss, all_reduce(2 * (real * errors) @ x / count + 2 * decay * w)
+
+
 @wrong("8.1", "padding_in_gradient")
 def masks_the_loss_only(x, y, real, w, decay, all_reduce):
     count, errors = all_reduce(np.sum(real)), x @ w - y
