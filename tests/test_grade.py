@@ -96,11 +96,11 @@ def test_the_assignment(tmp_path, file, content, assignment):
     "files, assignment, problem",
     [
         ({"ada.ipynb": notebook("mine")}, "", "neither its cells nor its name tell which"),
-        ({"ada.ipynb": "x"}, "", "this file is no Jupyter notebook"),
-        ({f"ada/{FIRST}.ipynb": ""}, FIRST, "this file is no Jupyter notebook"),
-        ({f"ada/{FIRST}.ipynb": '["cells"]'}, FIRST, "this file is no Jupyter notebook"),
-        ({f"ada/{FIRST}.ipynb": '{"cells": 1}'}, FIRST, "this file is no Jupyter notebook"),
-        ({f"ada/{FIRST}.ipynb": "[" * 100_000}, FIRST, "this file is no Jupyter notebook"),
+        ({"ada.ipynb": "x"}, "", "this file is not a Jupyter notebook"),
+        ({f"ada/{FIRST}.ipynb": ""}, FIRST, "this file is not a Jupyter notebook"),
+        ({f"ada/{FIRST}.ipynb": '["cells"]'}, FIRST, "this file is not a Jupyter notebook"),
+        ({f"ada/{FIRST}.ipynb": '{"cells": 1}'}, FIRST, "this file is not a Jupyter notebook"),
+        ({f"ada/{FIRST}.ipynb": "[" * 100_000}, FIRST, "this file is not a Jupyter notebook"),
         (
             {"ada/1.ipynb": notebook("check-1-1"), "ada.ipynb": notebook("check-1-2")},
             FIRST,
@@ -214,7 +214,7 @@ def test_a_failure_has_its_row_and_its_line_and_stops_no_other(place, capsys):
     assert status == 1 and "1 graded, 0 unchanged, 2 failed." in said
     assert rows["ada"] == ("", "failed: first \ufffd line") and rows["bob"] == ("6", "graded")
     assert f"failed: ada, {FIRST}: first \ufffd line\n" in said
-    assert "failed: cem, cem.ipynb: this file is no Jupyter notebook\n" in said
+    assert "failed: cem, cem.ipynb: this file is not a Jupyter notebook\n" in said
     assert "Traceback" not in said and "second line" in (place / "out/nbgrader.log").read_text()
     hand_in(place, ada="5", cem="7")
     assert run(place, capsys)[2] == {

@@ -110,7 +110,7 @@ def read_content(path: Path) -> tuple[bytes, str]:
     except (ValueError, RecursionError):
         notebook = None
     is_one = isinstance(notebook, dict) and isinstance(notebook.get("cells"), list)
-    return content, "" if is_one else "this file is no Jupyter notebook"
+    return content, "" if is_one else "this file is not a Jupyter notebook"
 
 
 def learner_of(file: Path, assignments: list[str]) -> str:
