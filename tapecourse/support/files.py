@@ -1,4 +1,4 @@
-"""Reads a file that someone else gave: a real one, of a size that memory can hold."""
+"""Reads a file that someone else gave, of a size that memory can hold; writes one as a whole."""
 
 import csv
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tapecourse.support.errors import InputError, reason
 
-__all__ = ["read_file", "read_rows"]
+__all__ = ["read_file", "read_rows", "write_whole"]
 
 
 def read_file(name: str, path: str, most_bytes: int) -> bytes:
@@ -60,3 +60,17 @@ def read_rows(path: str | Path) -> list[dict[str, str | int | float]]:
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [{name: value(name, text) for name, text in row.items() if text} for row in rows]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there with all of the text, or as it was.
+
+    Parameters
+    ----------
+    path : Path
+        Beside it, a file whose name ends in ``.part`` may be left of an attempt that failed.
+    text : str
+    """
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="")
+    os.replace(part, path)

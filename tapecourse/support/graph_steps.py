@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -388,17 +388,20 @@ def name_tensors(notes: Sequence[Any], names: Mapping[str, Any]) -> dict[str, li
     outputs = {id(note.output) for note in notes}
     tensors = {id(t): t for note in notes for t in (*note.inputs, note.output)}
     plain = {name: value for name, value in names.items() if not hasattr(value, "numpy")}
-    numbers = {"v": itertools.count(1), "c": itertools.count(1)}
+    free = {letter: free_names(letter, names) for letter in "vc"}
     named: dict[str, list] = {}
     for key, tensor in tensors.items():
         chosen = [name for name, value in names.items() if value is tensor]
         if not chosen and key not in outputs:
             chosen = [name for name, value in plain.items() if np.array_equal(value, tensor)]
-        letter = "v" if key in outputs else "c"
-        free = (f"{letter}{number}" for number in numbers[letter])
-        name = chosen[0] if chosen else next(n for n in free if n not in names)
+        name = chosen[0] if chosen else next(free["v" if key in outputs else "c"])
         named.setdefault(name, []).append(tensor)
     return named
+
+
+def free_names(letter: str, names: Mapping[str, Any]) -> Iterator[str]:
+    """Number names, such as v1, v2, ..., and leave out those that are taken."""
+    return (name for n in itertools.count(1) if (name := f"{letter}{n}") not in names)
 
 
 def record_nodes(
@@ -481,13 +484,11 @@ def show_nodes(result: Any, gradient: Callable, title: str = "", **names: Any) -
 
 def name_nodes(order: Sequence[Any], names: Mapping[str, Any]) -> dict[int, str]:
     """Name all nodes, by their identity: those without a name are numbered."""
-    numbers = {"v": itertools.count(1), "c": itertools.count(1)}
+    free = {letter: free_names(letter, names) for letter in "vc"}
     called = {id(node): name for name, node in names.items()}
     for node in order:
         if id(node) not in called:
-            letter = "v" if node.edges else "c"
-            free = (f"{letter}{number}" for number in numbers[letter])
-            called[id(node)] = next(name for name in free if name not in names)
+            called[id(node)] = next(free["v" if node.edges else "c"])
     return called
 
 

@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from tapecourse.support.errors import InputError
+from tapecourse.support.files import write_whole
 from tapecourse.support.parameters import make_folder
 from tapecourse.support.variants import NAME
 from tapecourse.tools.class_report import report, report_page
@@ -256,13 +257,6 @@ def write_report(folder: Path, grading: Grading) -> None:
     notebook = report(sorted(found, key=repr), titles, left_out)  # in no order of names
     write_whole(folder / "report.ipynb", nbformat.writes(notebook) + "\n")
     write_whole(folder / "report.html", report_page(notebook))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there with all of the text, or as it was."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="")
-    os.replace(part, path)
 
 
 # --- the command

@@ -10,7 +10,6 @@ What it leaves in the folder::
 import copy
 import csv
 import io
-import os
 import re
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from tapecourse.support.errors import InputError
-from tapecourse.support.files import read_file
+from tapecourse.support.files import read_file, write_whole
 from tapecourse.support.parameters import make_folder
 from tapecourse.support.variants import NAME, NUMBERS, new_letters, own_number
 from tapecourse.tools.submissions import readable
@@ -27,7 +26,7 @@ __all__ = ["in_variant", "read_variants", "write_variants"]
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 1_000_000  # bytes of a list of learners
-HEADER, PART = ("learner", "variant"), "variants.csv.part"  # of the table, while it is written
+HEADER = ("learner", "variant")  # of the table
 TITLE = re.compile(r"## (?:Exercise (\w+\.\d+) · )?")
 ITEMS = [  # what has a letter, a pattern for each form: what is before it, the letter, the text
     re.compile(pattern, re.MULTILINE)
@@ -64,7 +63,8 @@ def write_variants(roster: str, out: str) -> bool:
     names, folder = read_roster(roster), Path(out)
     make_folder("--out", out)
     table = folder / "variants.csv"
-    if not table.is_file() and any(path.name != PART for path in folder.iterdir()):
+    others = {path.name for path in folder.iterdir()} - {"variants.csv.part"}  # of write_whole
+    if others and not table.is_file():
         raise InputError("--out", out, "this folder holds other files, and no variants.csv.")
     known = read_variants("--out", table) if table.is_file() else {}
     first = max(known.values(), default=0) + 1
@@ -187,8 +187,6 @@ def read_variants(name: str, path: str | Path) -> dict[str, int]:
 
 
 def write_table(path: Path, known: dict[str, int]) -> None:
-    """Write the table so that it is there with all learners, or as it was."""
-    part = path.with_name(PART)
-    with open(part, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([HEADER, *known.items()])
-    os.replace(part, path)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([HEADER, *known.items()])
+    write_whole(path, text.getvalue())
