@@ -92,7 +92,8 @@ def train_together(
     batches = batches_of(len(data.x_train), batch_size, epochs, seed)
     model, optimizer = make_parts(strategy, learning_rate, seed, normalization)
     step, state = make_step(strategy, model, optimizer), [*model.variables, *optimizer.variables]
-    run = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    run = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+           "normalization": normalization}
     notes = load_checkpoint(path, state) if path.exists() else {"run": run, "losses": []}
     check_same_run(path, notes["run"], run)
     losses = notes["losses"]

@@ -107,6 +107,10 @@ def test_a_run_that_was_cut_off_ends_the_same(tmp_path):
     assert resumed == whole
     with pytest.raises(CheckpointError, match="learning_rate = 0.05, and this one has 0.1"):
         train_together(ALONE, tmp_path / "cut", **settings, learning_rate=0.1)
+    statistics = dict(settings, normalization="local")
+    train_together(ALONE, tmp_path / "own", **statistics)
+    with pytest.raises(CheckpointError, match="= 'local', and this one has 'synchronized'"):
+        train_together(ALONE, tmp_path / "own", **statistics | {"normalization": "synchronized"})
 
 
 def test_options_that_cannot_be_are_refused(monkeypatch, capsys):
