@@ -75,7 +75,7 @@ def draw_faulty_runs() -> Figure:
         ax.plot(np.arange(len(validation)) + 1, validation, "s--", color="C1", label="validation")
         ax.axhline(np.log(10), color="grey", ls=":", lw=1, label="ln 10: guessing")
         ax.set(title=f"curve {number}", xlabel="epoch", ylabel="loss")
-        ax.set_ylim(0, max(2.6, *losses, *validation))
+        ax.set_ylim(0, 1.05 * max(2.6, *losses, *validation))
     axes.flat[0].legend(fontsize=8)
     figure.suptitle("Six runs of the same network, each with one fault")
     return figure
